@@ -1,0 +1,40 @@
+# Every command of the project. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SCALE ?= 1
+
+.PHONY: help demo test test-all bench lint clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */|/' | column -t -s '|'
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Colonnade needs Python 3.11 or newer; say: make PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -e '.[dev,tpch]'
+	touch $@
+
+demo: $(VENV)/installed ## generate TPC-H at scale 0.1, load it with every key checked, query it
+	$(BIN)/python benchmarks/demo.py
+
+test: $(VENV)/installed ## the test suite (under 10 minutes on 2 cores)
+	$(BIN)/python -m pytest -n auto -m 'not slow'
+
+test-all: $(VENV)/installed ## the test suite with its long runs
+	$(BIN)/python -m pytest -n auto
+
+bench: $(VENV)/installed ## the benchmarks, side by side with sqlite3 and DuckDB (SCALE=1)
+	$(BIN)/pip install --quiet -e '.[bench]'
+	$(BIN)/python benchmarks/load.py --scale $(SCALE)
+
+lint: $(VENV)/installed ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/typed && mkdir -p build/typed && cp -rs $(CURDIR)/driver build/typed/colonnade
+	for layer in sql store loader; do cp -rs $(CURDIR)/$$layer build/typed/colonnade/$$layer; done
+	MYPYPATH=build/typed $(BIN)/mypy --strict -p colonnade
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

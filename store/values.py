@@ -1,0 +1,350 @@
+"""Columns of SQLite values in memory: a Kind and an Arrow array, and how they turn into Python values.
+
+Every layer passes rows as RowBatch: some Columns of one length, and the rowids where they are known.
+A value is what SQLite would hold *after* affinity was applied (sqlite.org/datatype3.html, section 3):
+NULL, INTEGER (int64), REAL (float64, never NaN: SQLite turns NaN into NULL), TEXT or BLOB.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SQLiteValue = None | int | float | str | bytes
+IntArray = npt.NDArray[np.int64]
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+EXACT_INT = 2**53  # every integer up to here is a double and back without loss
+
+MIXED_TYPE = pa.struct([("tag", pa.uint8()), ("num", pa.int64()), ("bytes", pa.binary())])
+
+
+class StorageClass(IntFlag):
+    """SQLite's storage classes as bits, so that a set of them is one integer."""
+
+    INTEGER = 1
+    REAL = 2
+    TEXT = 4
+    BLOB = 8
+    NULL = 16
+
+
+class Kind(IntEnum):
+    """What a Column's values are, and the Arrow type that holds them. NULL is allowed in each.
+
+    kind      Arrow type of `data`             the SQLite values it stands for
+    NULL      null                             NULL in every row
+    INTEGER   int64                            INTEGER
+    REAL      float64                          REAL; never NaN
+    NUMERIC   float64                          INTEGER where the double is integral and |x| <= 2**53,
+                                               REAL elsewhere; never NaN, never -0.0. This is what
+                                               NUMERIC affinity makes of decimals (88.00 is 88)
+    TEXT      string, or dictionary<int32,     TEXT, valid UTF-8, NUL characters allowed
+              string> (dictionary without NULL)
+    DATE      date32, years 0000 to 9999       TEXT of the form YYYY-MM-DD
+    DATETIME  timestamp s, ms or us, no zone,  TEXT of the form YYYY-MM-DD HH:MM:SS and, for ms and us,
+              years 0000 to 9999               a point and exactly 3 or 6 digits
+    BLOB      binary                           BLOB
+    MIXED     MIXED_TYPE: tag is 0 for NULL,   any; used only where no other kind fits. `num` holds the
+              else the StorageClass bit; no    integer, or the bits of the double; `bytes` the UTF-8 of
+              struct field is ever null        a TEXT or the BLOB, empty for the other tags
+    """
+
+    NULL = 0
+    INTEGER = 1
+    REAL = 2
+    NUMERIC = 3
+    TEXT = 4
+    DATE = 5
+    DATETIME = 6
+    BLOB = 7
+    MIXED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Some values of one column. `data` is one contiguous Arrow array, never a ChunkedArray."""
+
+    kind: Kind
+    data: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def slice(self, start: int, count: int) -> Column:
+        """`count` values from `start`, without a copy."""
+        return Column(self.kind, self.data.slice(start, count))
+
+    def take(self, positions: IntArray) -> Column:
+        """The values at `positions`, (n,) int64, in their order; repeats allowed."""
+        return Column(self.kind, self.data.take(pa.array(positions)))
+
+    @property
+    def null_count(self) -> int:
+        if self.kind is Kind.MIXED:
+            return int(pc.sum(pc.equal(self.data.field("tag"), 0)).as_py() or 0)
+        return int(self.data.null_count)
+
+
+@dataclass(frozen=True, slots=True)
+class RowBatch:
+    """Rows of one table: its columns in the table's order and, where known, their rowids.
+
+    rowids   (n,) int64, or None where the store is still to assign them
+    columns  one Column of n values each
+    """
+
+    row_count: int
+    columns: tuple[Column, ...]
+    rowids: IntArray | None = None
+
+    def slice(self, start: int, count: int) -> RowBatch:
+        """Rows start to start + count, without a copy."""
+        rowids = None if self.rowids is None else self.rowids[start : start + count]
+        stop = min(self.row_count, start + count)
+        return RowBatch(max(0, stop - start), tuple(c.slice(start, count) for c in self.columns), rowids)
+
+    def take(self, positions: IntArray) -> RowBatch:
+        """The rows at `positions`, in their order."""
+        rowids = None if self.rowids is None else self.rowids[positions]
+        return RowBatch(len(positions), tuple(c.take(positions) for c in self.columns), rowids)
+
+
+def null_column(count: int) -> Column:
+    """`count` NULLs."""
+    return Column(Kind.NULL, pa.nulls(count))
+
+
+def integer_column(values: IntArray) -> Column:
+    """A Column over an int64 array without NULLs, sharing its memory."""
+    return Column(Kind.INTEGER, pa.array(values))
+
+
+def from_python(values: Sequence[SQLiteValue]) -> Column:
+    """The Column for Python values as a DB-API program binds them; no affinity is applied.
+
+    int (and bool), float, str, bytes (and bytearray, memoryview), None. NaN becomes NULL.
+    Raises OverflowError for an int outside int64, UnicodeEncodeError for a lone surrogate and
+    TypeError for any other type: callers adapt values before.
+    """
+    types = set(map(type, values))
+    types.discard(type(None))
+    if not types:
+        return null_column(len(values))
+    if len(types) == 1:
+        only = types.pop()
+        if only is str:
+            return Column(Kind.TEXT, _text_array(values))
+        if only is int or only is bool:
+            return Column(Kind.INTEGER, _int_array(values))
+        if only is float:
+            return Column(Kind.REAL, pa.array(values, pa.float64(), from_pandas=True))
+        if only in (bytes, bytearray, memoryview):
+            return Column(Kind.BLOB, pa.array(values, pa.binary()))
+    return _mixed_from_python(values)
+
+
+def _text_array(values: Sequence[SQLiteValue]) -> pa.Array:
+    array = pa.array(values, pa.string())
+    if isinstance(array, pa.ChunkedArray):
+        raise OverflowError("more than 2 GB of text in one column of a batch")
+    return array
+
+
+def _int_array(values: Iterable[SQLiteValue]) -> pa.Array:
+    try:
+        return pa.array(values, pa.int64())
+    except (OverflowError, pa.ArrowInvalid):
+        raise OverflowError("Python int too large to convert to SQLite INTEGER") from None
+
+
+_DOUBLE_BITS = struct.Struct("<d")
+_INT_BITS = struct.Struct("<q")
+
+
+def _mixed_from_python(values: Sequence[SQLiteValue]) -> Column:
+    tags, nums, raws = bytearray(len(values)), [0] * len(values), [b""] * len(values)
+    for row, value in enumerate(values):
+        if value is None:
+            continue
+        if isinstance(value, int):
+            if not INT64_MIN <= value <= INT64_MAX:
+                raise OverflowError("Python int too large to convert to SQLite INTEGER")
+            tags[row], nums[row] = StorageClass.INTEGER, int(value)
+        elif isinstance(value, float):
+            if value == value:
+                tags[row] = StorageClass.REAL
+                nums[row] = _INT_BITS.unpack(_DOUBLE_BITS.pack(value))[0]
+        elif isinstance(value, str):
+            tags[row], raws[row] = StorageClass.TEXT, value.encode()
+        elif isinstance(value, bytes | bytearray | memoryview):
+            tags[row], raws[row] = StorageClass.BLOB, bytes(value)
+        else:
+            raise TypeError(f"type {type(value).__name__!r} is not a SQLite value")
+    return mixed_column(
+        np.frombuffer(bytes(tags), np.uint8), np.array(nums, np.int64), pa.array(raws, pa.binary())
+    )
+
+
+def mixed_column(tags: npt.NDArray[np.uint8], nums: IntArray, raws: pa.Array) -> Column:
+    """A MIXED Column from its three parts, each of n values (see Kind)."""
+    parts = [pa.array(tags), pa.array(nums), raws]
+    return Column(Kind.MIXED, pa.StructArray.from_arrays(parts, fields=list(MIXED_TYPE)))
+
+
+def to_python(column: Column) -> list[SQLiteValue]:
+    """The values as SQLite gives them to Python: None, int, float, str or bytes."""
+    return _TO_PYTHON[column.kind](column.data)
+
+
+def _ints_to_python(data: pa.Array) -> list[SQLiteValue]:
+    if data.null_count:
+        result: list[SQLiteValue] = data.to_pylist()
+        return result
+    return list(data.to_numpy().tolist())
+
+
+def _numeric_to_python(data: pa.Array) -> list[SQLiteValue]:
+    return [
+        int(value) if value is not None and abs(value) <= EXACT_INT and value.is_integer() else value
+        for value in _ints_to_python(data)
+        if value is None or isinstance(value, float)
+    ]
+
+
+def _text_to_python(data: pa.Array) -> list[SQLiteValue]:
+    if pa.types.is_dictionary(data.type):
+        words: list[SQLiteValue] = [*data.dictionary.to_pylist(), None]
+        codes = data.indices.fill_null(len(words) - 1).to_numpy().tolist()
+        return [words[code] for code in codes]
+    result: list[SQLiteValue] = data.to_pylist()
+    return result
+
+
+def _iso_to_python(data: pa.Array) -> list[SQLiteValue]:
+    result: list[SQLiteValue] = iso_text(data).to_pylist()
+    return result
+
+
+def iso_text(data: pa.Array) -> pa.Array:
+    """The string array that a DATE or DATETIME array stands for."""
+    if pa.types.is_timestamp(data.type):
+        return pc.strftime(data, "%Y-%m-%d %H:%M:%S")
+    return pc.cast(data, pa.string())
+
+
+def as_text(column: Column) -> pa.Array:
+    """The plain string array of a TEXT, DATE or DATETIME Column (dictionaries are unpacked)."""
+    if column.kind is Kind.TEXT:
+        data = column.data
+        return data.dictionary_decode() if pa.types.is_dictionary(data.type) else data
+    return iso_text(column.data)
+
+
+def _mixed_to_python(data: pa.Array) -> list[SQLiteValue]:
+    tags = data.field("tag").to_numpy()
+    ints = data.field("num").to_numpy()
+    doubles = ints.view(np.float64).tolist()
+    raws = data.field("bytes").to_pylist()
+    out: list[SQLiteValue] = [None] * len(tags)
+    for row, tag in enumerate(tags.tolist()):
+        if tag == StorageClass.INTEGER:
+            out[row] = int(ints[row])
+        elif tag == StorageClass.REAL:
+            out[row] = doubles[row]
+        elif tag == StorageClass.TEXT:
+            out[row] = raws[row].decode()
+        elif tag == StorageClass.BLOB:
+            out[row] = raws[row]
+    return out
+
+
+_TO_PYTHON = {
+    Kind.NULL: lambda data: [None] * len(data),
+    Kind.INTEGER: _ints_to_python,
+    Kind.REAL: _ints_to_python,
+    Kind.NUMERIC: _numeric_to_python,
+    Kind.TEXT: _text_to_python,
+    Kind.DATE: _iso_to_python,
+    Kind.DATETIME: _iso_to_python,
+    Kind.BLOB: lambda data: data.to_pylist(),
+    Kind.MIXED: _mixed_to_python,
+}
+
+
+def to_mixed(column: Column) -> Column:
+    """The same values as a MIXED Column; the way to join columns of different kinds."""
+    if column.kind is Kind.MIXED:
+        return column
+    if column.kind in (Kind.INTEGER, Kind.REAL, Kind.NUMERIC):
+        return _numbers_to_mixed(column)
+    count = len(column)
+    if column.kind is Kind.NULL:
+        tags, raws = np.zeros(count, np.uint8), pa.array([b""] * count, pa.binary())
+    else:
+        blob = column.kind is Kind.BLOB
+        data = column.data if blob else as_text(column).cast(pa.binary())
+        tag = StorageClass.BLOB if blob else StorageClass.TEXT
+        tags = np.where(data.is_valid().to_numpy(zero_copy_only=False), tag, 0).astype(np.uint8)
+        raws = data.fill_null(b"") if data.null_count else data
+    return mixed_column(tags, np.zeros(count, np.int64), raws)
+
+
+def _numbers_to_mixed(column: Column) -> Column:
+    data = column.data
+    valid = data.is_valid().to_numpy(zero_copy_only=False)
+    filled = data.fill_null(0) if data.null_count else data
+    values = filled.to_numpy()
+    if column.kind is Kind.INTEGER:
+        tags = np.where(valid, StorageClass.INTEGER, 0).astype(np.uint8)
+        nums = np.ascontiguousarray(values)
+    else:
+        integral = np.zeros(len(values), bool)
+        if column.kind is Kind.NUMERIC:
+            integral = (np.abs(values) <= EXACT_INT) & (values == np.trunc(values))
+        tags = np.where(integral, StorageClass.INTEGER, StorageClass.REAL)
+        tags = np.where(valid, tags, 0).astype(np.uint8)
+        whole = np.where(integral, values, 0.0).astype(np.int64)
+        nums = np.where(integral, whole, np.ascontiguousarray(values).view(np.int64))
+        nums = np.where(valid, nums, 0)
+    return mixed_column(tags, nums, pa.array([b""] * len(values), pa.binary()))
+
+
+def concat_columns(columns: Sequence[Column]) -> Column:
+    """One Column of all the values, in order. Kinds that differ meet in MIXED, NULL fits any kind."""
+    if len(columns) == 1:
+        return columns[0]
+    kinds = {(c.kind, c.data.type) for c in columns if c.kind is not Kind.NULL}
+    if not kinds:
+        return null_column(sum(map(len, columns)))
+    if {kind for kind, _ in kinds} == {Kind.TEXT}:
+        same: list[pa.Array] = [_as_kind(c, pa.string()) for c in columns]
+        return Column(Kind.TEXT, pa.concat_arrays(same))
+    if len(kinds) == 1:
+        kind, arrow_type = kinds.pop()
+        if kind is not Kind.MIXED or all(c.kind is Kind.MIXED for c in columns):
+            return Column(kind, pa.concat_arrays([_as_kind(c, arrow_type) for c in columns]))
+    return Column(Kind.MIXED, pa.concat_arrays([to_mixed(c).data for c in columns]))
+
+
+def _as_kind(column: Column, arrow_type: pa.DataType) -> pa.Array:
+    if column.kind is Kind.NULL:
+        return pa.nulls(len(column), arrow_type)
+    return as_text(column) if column.kind is Kind.TEXT else column.data
+
+
+def concat_batches(batches: Sequence[RowBatch]) -> RowBatch:
+    """One batch of all the rows, in order; rowids only if every batch has them."""
+    if len(batches) == 1:
+        return batches[0]
+    columns = tuple(concat_columns(parts) for parts in zip(*(b.columns for b in batches), strict=True))
+    parts = [b.rowids for b in batches if b.rowids is not None]
+    rowids = np.concatenate(parts) if len(parts) == len(batches) else None
+    return RowBatch(sum(b.row_count for b in batches), columns, rowids)
