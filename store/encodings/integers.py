@@ -1,0 +1,187 @@
+"""SEQUENCE, NARROW and DELTA: the encodings of lanes, see `colonnade.store.encodings.lane`.
+
+SEQUENCE (2): row k of the chunk's block b is base[b] + k*step.
+parameters  0   1   digits
+            1   8   step, signed
+a block     0   8   base, unsigned, modulo 2**64
+
+NARROW (3)
+parameters  0   1   digits
+            1   9   Frame of the integers
+a block     its planes
+
+DELTA (4): each integer as its distance from the one before, modulo 2**64.
+parameters  0   1   digits
+            1   9   Frame of the distances
+a block     0   8   the block's first integer, unsigned, modulo 2**64
+            8   ..  planes of the distances; the first row's is the frame's base and means nothing
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from colonnade.store.encodings.base import Blocks, Encoded, Numbers, PerBlock, as_ints, require, row_total
+from colonnade.store.encodings.frame import Frame, width_for
+from colonnade.store.encodings.lane import LANE_KINDS, Lane, check_digits, from_lane, lane_dtype
+from colonnade.store.values import Kind
+
+_MASK64 = 2**64 - 1
+_STEP = struct.Struct("<Bq")
+_DELTA_GAIN = 3  # bits a row that DELTA must save; below, its slower decoding is not worth it
+_SAMPLE = 2048
+
+
+def _bases(values: Numbers, block_rows: int) -> PerBlock:
+    return PerBlock(as_ints(values[::block_rows]).view(np.uint64), block_rows)
+
+
+def _read_bases(blocks: Blocks) -> npt.NDArray[np.int64]:
+    return np.frombuffer(b"".join([block.take(8) for block in blocks]), "<i8")
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Constants and arithmetic progressions, such as rowids without gaps."""
+
+    id: int = 2
+    name: str = "sequence"
+    kinds: frozenset[Kind] = LANE_KINDS
+
+    def encode(self, lane: Lane, block_rows: int) -> Encoded | None:
+        values, rows = lane.values, len(lane.values)
+        first, last = int(values[0]), int(values[-1])
+        step = int(values[1]) - first if rows > 1 else 0
+        # The ends and the bounds decide nearly always; only then is every row looked at.
+        if first + step * (rows - 1) != last or abs(last - first) != lane.high - lane.low:
+            return None
+        if not -(2**63) <= step < 2**63 or not np.array_equal(
+            values[1:] - values[:-1], np.full(rows - 1, step)
+        ):
+            return None
+        return Encoded(self.id, _STEP.pack(lane.digits, step), (_bases(values, block_rows),))
+
+    def decoder(self, kind: Kind, params: memoryview) -> SequenceDecoder:
+        require(len(params) == _STEP.size, "parameters of a sequence")
+        digits, step = _STEP.unpack(params)
+        check_digits(kind, digits)
+        return SequenceDecoder(kind, digits, step)
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceDecoder:
+    kind: Kind
+    digits: int
+    step: int
+
+    def block_bytes(self, rows: int) -> int | None:
+        return 8
+
+    def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
+        bases = _read_bases(blocks)
+        longest = max(block.rows for block in blocks)
+        steps = np.arange(longest, dtype=np.int64) * np.int64(self.step)
+        values = (bases[:, None] + steps).reshape(-1)[: row_total(blocks)]
+        values = values.astype(lane_dtype(self.kind), copy=False)
+        return from_lane(self.kind, self.digits, values, validity)
+
+
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    """Integers from a minimum on, in as few bits as their range needs."""
+
+    id: int = 3
+    name: str = "narrow"
+    kinds: frozenset[Kind] = LANE_KINDS
+
+    def encode(self, lane: Lane, block_rows: int) -> Encoded | None:
+        frame = Frame.around(lane.low, lane.high)
+        return Encoded(self.id, bytes([lane.digits]) + frame.to_bytes(), frame.pack(lane.values))
+
+    def decoder(self, kind: Kind, params: memoryview) -> NarrowDecoder:
+        require(len(params) > 0, "parameters of narrowed integers")
+        check_digits(kind, params[0])
+        return NarrowDecoder(kind, params[0], Frame.from_bytes(params[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowDecoder:
+    kind: Kind
+    digits: int
+    frame: Frame
+
+    def block_bytes(self, rows: int) -> int | None:
+        return self.frame.block_bytes(rows)
+
+    def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
+        values = self.frame.unpack(blocks, lane_dtype(self.kind))
+        return from_lane(self.kind, self.digits, values, validity)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Integers close to the one before: sorted and nearly sorted columns."""
+
+    id: int = 4
+    name: str = "delta"
+    kinds: frozenset[Kind] = LANE_KINDS
+
+    def encode(self, lane: Lane, block_rows: int) -> Encoded | None:
+        width = width_for(lane.high - lane.low)
+        if width <= _DELTA_GAIN or not _promising(lane.values, width):
+            return None
+        values = as_ints(lane.values)
+        distances = np.empty_like(values)
+        np.subtract(values[1:], values[:-1], out=distances[1:])  # wraps around, and so does decoding
+        distances[0] = distances[-1]
+        frame = Frame.around(int(distances.min()), int(distances.max()))
+        if frame.width > width - _DELTA_GAIN:
+            return None
+        distances[::block_rows] = frame.base
+        params = bytes([lane.digits]) + frame.to_bytes()
+        return Encoded(self.id, params, (_bases(values, block_rows), *frame.pack(distances)))
+
+    def decoder(self, kind: Kind, params: memoryview) -> DeltaDecoder:
+        require(len(params) > 0, "parameters of deltas")
+        check_digits(kind, params[0])
+        return DeltaDecoder(kind, params[0], Frame.from_bytes(params[1:]))
+
+
+def _promising(values: Numbers, width: int) -> bool:
+    """Whether distances within a piece from the middle leave hope that all are small."""
+    middle = max(0, len(values) // 2 - _SAMPLE // 2)
+    sample = as_ints(values[middle : middle + _SAMPLE])
+    if len(sample) < 2:
+        return False
+    distances = sample[1:] - sample[:-1]
+    return width_for(int(distances.max()) - int(distances.min())) <= width - _DELTA_GAIN
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaDecoder:
+    kind: Kind
+    digits: int
+    frame: Frame
+
+    def block_bytes(self, rows: int) -> int | None:
+        return 8 + self.frame.block_bytes(rows)
+
+    def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
+        bases = _read_bases(blocks)
+        values = self.frame.unpack(blocks)
+        start = 0
+        for base, block in zip(bases, blocks, strict=True):
+            piece = values[start : start + block.rows]
+            piece[0] = base
+            np.cumsum(piece, out=piece)
+            start += block.rows
+        values = values.astype(lane_dtype(self.kind), copy=False)
+        return from_lane(self.kind, self.digits, values, validity)
+
+
+SEQUENCE, NARROW, DELTA = Sequence(), Narrow(), Delta()

@@ -1,0 +1,156 @@
+"""Lanes: how numbers, DATE and DATETIME become integers for the encodings of integers, and come back.
+
+The first parameter byte of SEQUENCE, NARROW and DELTA, `digits`, says what the integers stand for:
+
+    kind            digits     the integer is
+    INTEGER         0          the value
+    DATE            0          days since 1970-01-01
+    DATETIME        0, 3, 6    seconds, milliseconds, microseconds since 1970-01-01 00:00:00
+    REAL, NUMERIC   0 to 9     value * 10**digits, exactly: dividing gives the double back, bit for bit
+    REAL, NUMERIC   255        the bits of the double
+
+A NULL has any integer that occurs among the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from colonnade.store.encodings.base import Numbers, require
+from colonnade.store.values import EXACT_INT, IntArray, Kind
+
+FloatArray = npt.NDArray[np.float64]
+
+MAX_DIGITS, DOUBLE_BITS = 9, 255
+_UNIT = {0: "s", 3: "ms", 6: "us"}
+_DIGITS = {unit: digits for digits, unit in _UNIT.items()}
+_FIRST_DAY, _LAST_DAY = -719528, 2932896  # 0000-01-01, 9999-12-31
+_SAMPLE = 1024
+
+LANE_KINDS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC, Kind.DATE, Kind.DATETIME})
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Integers from low to high, with what they stand for.
+
+    values         (n,) int64 or int32
+    least, greatest  the smallest and largest value as Arrow or numpy has it: int, or float
+    """
+
+    values: Numbers
+    low: int
+    high: int
+    digits: int
+    least: int | float
+    greatest: int | float
+
+
+def to_lane(kind: Kind, data: pa.Array) -> Lane:
+    """The lane of an array of one of LANE_KINDS in which at least one value is not NULL."""
+    digits = 0
+    if kind is Kind.DATE:
+        data = data.view(pa.int32())
+    elif kind is Kind.DATETIME:
+        digits = _DIGITS[data.type.unit]
+        data = data.view(pa.int64())
+    if data.null_count:
+        data = data.fill_null(pc.min(data))
+    if kind in (Kind.REAL, Kind.NUMERIC):
+        return _double_lane(data.to_numpy())
+    values = data.to_numpy()
+    low, high = int(values.min()), int(values.max())
+    return Lane(values, low, high, digits, low, high)
+
+
+def _double_lane(doubles: FloatArray) -> Lane:
+    least, greatest = float(doubles.min()), float(doubles.max())
+    scaled = _scale(doubles, least, greatest)
+    if scaled is None:
+        bits = np.ascontiguousarray(doubles).view(np.int64)
+        return Lane(bits, int(bits.min()), int(bits.max()), DOUBLE_BITS, least, greatest)
+    mantissas, digits = scaled
+    low, high = (int(np.rint(bound * 10.0**digits)) for bound in (least, greatest))
+    return Lane(mantissas, low, high, digits, least, greatest)
+
+
+def _scale(doubles: FloatArray, least: float, greatest: float) -> tuple[Numbers, int] | None:
+    """The doubles as integers and the power of ten that makes them so, if there is one up to MAX_DIGITS."""
+    largest = max(-least, greatest)
+    step = max(1, len(doubles) // _SAMPLE)
+    sample = np.ascontiguousarray(doubles[::step])
+    for digits in range(MAX_DIGITS + 1):
+        if not largest * 10.0**digits < EXACT_INT:
+            return None
+        if _mantissas(sample, digits, largest) is not None:
+            mantissas = _mantissas(doubles, digits, largest)
+            if mantissas is not None:
+                return mantissas, digits
+    return None
+
+
+def _mantissas(doubles: FloatArray, digits: int, largest: float) -> Numbers | None:
+    power = 10.0**digits
+    scaled = doubles * power
+    np.rint(scaled, out=scaled)
+    mantissas = scaled.astype(np.int32 if largest * power < 2**31 - 1 else np.int64)
+    # From the integers and by bits, so that -0.0 does not pass for 0.
+    np.divide(mantissas, power, out=scaled)
+    return mantissas if np.array_equal(scaled.view(np.int64), doubles.view(np.int64)) else None
+
+
+def check_digits(kind: Kind, digits: int) -> None:
+    """Raises Corrupt unless `digits` may stand beside `kind`."""
+    if kind in (Kind.REAL, Kind.NUMERIC):
+        known = digits <= MAX_DIGITS or digits == DOUBLE_BITS
+    elif kind is Kind.DATETIME:
+        known = digits in _UNIT
+    else:
+        known = digits == 0
+    require(known, f"digits {digits} for kind {kind.name}")
+
+
+def arrow_type(kind: Kind, digits: int) -> pa.DataType:
+    """The Arrow type of a chunk of `kind`, one of LANE_KINDS."""
+    if kind is Kind.DATE:
+        return pa.date32()
+    if kind is Kind.DATETIME:
+        return pa.timestamp(_UNIT[digits])
+    return pa.int64() if kind is Kind.INTEGER else pa.float64()
+
+
+def lane_dtype(kind: Kind) -> type[np.int32] | type[np.int64]:
+    """The integer type in which a lane of `kind` is best decoded."""
+    return np.int32 if kind is Kind.DATE else np.int64
+
+
+def from_lane(kind: Kind, digits: int, values: Numbers, validity: pa.Buffer | None) -> pa.Array:
+    """The array that a decoded lane stands for. Raises Corrupt for what the kind cannot hold."""
+    if kind in (Kind.DATE, Kind.DATETIME):
+        _check_years(kind, digits, values)
+    elif kind is not Kind.INTEGER:
+        values = _to_doubles(values, digits)
+    buffers = [validity, pa.py_buffer(values)]
+    return pa.Array.from_buffers(arrow_type(kind, digits), len(values), buffers)
+
+
+def _check_years(kind: Kind, digits: int, values: Numbers) -> None:
+    per_day = 1 if kind is Kind.DATE else 86_400 * 10**digits
+    low, high = int(values.min()), int(values.max())
+    inside = _FIRST_DAY * per_day <= low and high < (_LAST_DAY + 1) * per_day
+    require(inside, f"{kind.name} outside years 0000 to 9999")
+
+
+def _to_doubles(values: IntArray, digits: int) -> FloatArray:
+    if digits == DOUBLE_BITS:
+        doubles = values.view(np.float64)
+        require(not np.isnan(doubles.min()), "NaN")
+        return doubles
+    if digits == 0:
+        return values.astype(np.float64)
+    return values / 10.0**digits

@@ -1,0 +1,81 @@
+"""MIXED: values of several storage classes in one column.
+
+MIXED (7)
+parameters  0   9   Frame of the numbers
+            9   9   Frame of the lengths in bytes
+a block     plane of the tags, 4 bits: 0 for NULL, else the bit of values.StorageClass
+            planes of the numbers: an INTEGER, the bits of a REAL, 0 for other tags
+            planes of the lengths: of a TEXT or a BLOB, 0 for other tags
+            the bytes of all its values
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from colonnade.store.encodings.base import Blocks, Encoded, IntArray, Numbers, Spread, gather_rest, require
+from colonnade.store.encodings.frame import FRAME, Frame
+from colonnade.store.encodings.text import bytes_and_offsets, bytes_array, check_rest
+from colonnade.store.errors import Corrupt
+from colonnade.store.values import Kind, StorageClass, mixed_column
+
+_TAGS = Frame(0, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """Tags, numbers, lengths and bytes side by side."""
+
+    id: int = 7
+    name: str = "mixed"
+    kinds: frozenset[Kind] = frozenset({Kind.MIXED})
+
+    def encode(self, data: pa.Array) -> Encoded:
+        tags, nums, raws = data.field("tag"), data.field("num").to_numpy(), data.field("bytes")
+        raw, offsets = bytes_and_offsets(raws)
+        lengths = offsets[1:] - offsets[:-1]
+        numbers = Frame.around(int(nums.min()), int(nums.max()))
+        sizes = Frame.around(int(lengths.min()), int(lengths.max()))
+        planes = (*_TAGS.pack(tags.to_numpy()), *numbers.pack(nums), *sizes.pack(lengths))
+        return Encoded(self.id, numbers.to_bytes() + sizes.to_bytes(), (*planes, Spread(raw, offsets)))
+
+    def decoder(self, kind: Kind, params: memoryview) -> MixedDecoder:
+        return MixedDecoder(Frame.from_bytes(params[: FRAME.size]), Frame.from_bytes(params[FRAME.size :]))
+
+
+@dataclass(frozen=True, slots=True)
+class MixedDecoder:
+    numbers: Frame
+    sizes: Frame
+
+    def block_bytes(self, rows: int) -> int | None:
+        return None
+
+    def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
+        tags: npt.NDArray[np.uint8] = _TAGS.unpack(blocks, np.uint8)
+        nums, lengths = self.numbers.unpack(blocks), self.sizes.unpack(blocks)
+        check_rest(blocks, lengths)
+        raws = bytes_array(lengths, gather_rest(blocks), None, text=False)
+        _check(tags, nums, lengths, raws)
+        return mixed_column(tags, nums, raws).data
+
+
+def _check(tags: npt.NDArray[np.uint8], nums: IntArray, lengths: Numbers, raws: pa.Array) -> None:
+    """Raises Corrupt for a tag that is none, a NaN, a text that is not UTF-8 and bytes of a number."""
+    is_text, is_blob = tags == StorageClass.TEXT, tags == StorageClass.BLOB
+    is_real = tags == StorageClass.REAL
+    known = (tags == 0) | (tags == StorageClass.INTEGER) | is_real | is_text | is_blob
+    require(known.all(), "unknown tag")
+    require(not lengths[~(is_text | is_blob)].any(), "bytes of a value that has none")
+    require(not np.isnan(nums[is_real].view(np.float64)).any(), "NaN")
+    try:
+        raws.filter(pa.array(is_text)).cast(pa.string())
+    except pa.ArrowInvalid:
+        raise Corrupt("column chunk: TEXT that is not UTF-8") from None
+
+
+MIXED = Mixed()

@@ -1,0 +1,117 @@
+"""TEXT and BLOB as lengths and bytes: the encoding PLAIN, and what MIXED and DICTIONARY share with it.
+
+PLAIN (5)
+parameters  0   9   Frame of the lengths in bytes
+a block     planes of the lengths, then the bytes of all its values; a NULL has length 0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from colonnade.store.encodings.base import (
+    MAX_TEXT_BYTES,
+    Block,
+    Blocks,
+    ByteArray,
+    Encoded,
+    Numbers,
+    Spread,
+    gather_rest,
+    require,
+)
+from colonnade.store.encodings.frame import Frame
+from colonnade.store.errors import Corrupt
+from colonnade.store.values import Kind
+
+_NO_BYTES = np.zeros(0, np.uint8)
+
+
+def bytes_and_offsets(data: pa.Array) -> tuple[ByteArray, Numbers]:
+    """The bytes of a string or binary array without NULLs, and the (n + 1,) int32 offsets into them."""
+    _, offsets_buffer, bytes_buffer = data.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int32)[data.offset : data.offset + len(data) + 1]
+    raw = _NO_BYTES if bytes_buffer is None else np.frombuffer(bytes_buffer, np.uint8)
+    return raw, offsets
+
+
+def without_nulls(data: pa.Array) -> pa.Array:
+    """The array with NULLs as empty values."""
+    if not data.null_count:
+        return data
+    empty = "" if pa.types.is_string(data.type) else b""
+    return data.fill_null(empty)
+
+
+def bytes_array(
+    lengths: Numbers, raw: memoryview | bytes, validity: pa.Buffer | None, text: bool
+) -> pa.Array:
+    """The string or binary array of values with these int64 lengths, one after another in `raw`.
+
+    Raises Corrupt where lengths and bytes do not agree, or a text is not UTF-8.
+    """
+    require(int(lengths.min()) >= 0, "negative length")
+    require(int(lengths.max()) <= len(raw) <= MAX_TEXT_BYTES, "length beyond the bytes there are")
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    require(int(offsets[-1]) == len(raw), "lengths that do not add up")
+    buffers = [validity, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(raw)]
+    if not text or (len(raw) and int(np.frombuffer(raw, np.uint8).max()) < 0x80):
+        return pa.Array.from_buffers(pa.string() if text else pa.binary(), len(lengths), buffers)
+    # The cast checks every value; ASCII, the usual case, needs no such look.
+    return pa.Array.from_buffers(pa.binary(), len(lengths), buffers).cast(pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Values as they are; the codec of the blocks does the rest."""
+
+    id: int = 5
+    name: str = "plain"
+    kinds: frozenset[Kind] = frozenset({Kind.TEXT, Kind.BLOB})
+
+    def encode(self, data: pa.Array) -> Encoded:
+        raw, offsets = bytes_and_offsets(without_nulls(data))
+        lengths = offsets[1:] - offsets[:-1]
+        frame = Frame.around(int(lengths.min()), int(lengths.max()))
+        return Encoded(self.id, frame.to_bytes(), (*frame.pack(lengths), Spread(raw, offsets)))
+
+    def decoder(self, kind: Kind, params: memoryview) -> PlainDecoder:
+        return PlainDecoder(kind is Kind.TEXT, Frame.from_bytes(params))
+
+
+@dataclass(frozen=True, slots=True)
+class PlainDecoder:
+    text: bool
+    frame: Frame
+
+    def block_bytes(self, rows: int) -> int | None:
+        return None
+
+    def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
+        lengths = self.frame.unpack(blocks)
+        check_rest(blocks, lengths)
+        try:
+            return bytes_array(lengths, gather_rest(blocks), validity, self.text)
+        except pa.ArrowInvalid:
+            raise Corrupt("column chunk: TEXT that is not UTF-8") from None
+
+
+def check_rest(blocks: Blocks, lengths: Numbers) -> None:
+    """Raises Corrupt unless each block has left just the bytes that its lengths add up to."""
+    start = 0
+    for block in blocks:
+        stop = start + block.rows
+        _check_one(block, lengths[start:stop])
+        start = stop
+
+
+def _check_one(block: Block, lengths: Numbers) -> None:
+    require(0 <= int(lengths.min()) and int(lengths.max()) <= block.left, "length beyond its block")
+    require(int(lengths.sum()) == block.left, "lengths that do not fill their block")
+
+
+PLAIN = Plain()

@@ -1,0 +1,37 @@
+"""Row groups: a batch of rows as column chunks, ready to be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from colonnade.store.chunk import EncodedChunk, encode_chunk
+from colonnade.store.format import ROWID_COLUMN
+from colonnade.store.values import RowBatch, integer_column
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRowGroup:
+    """The chunks of a row group by column id, with the bounds of its rowids."""
+
+    row_count: int
+    first_rowid: int
+    last_rowid: int
+    chunks: dict[int, EncodedChunk]
+
+
+def encode_row_group(batch: RowBatch, column_ids: Sequence[int], rowid_column: int) -> EncodedRowGroup:
+    """Encodes the rows of `batch`; pure, any thread may run it.
+
+    batch         its rowids are set and ascending, ties allowed
+    column_ids    the id of each column of the batch
+    rowid_column  ROWID_COLUMN, or the id of the INTEGER PRIMARY KEY column, which equals the rowids
+    Raises        ValueError for a batch without rows or rowids, or with as many ids as it has not columns
+    """
+    if batch.rowids is None or not batch.row_count:
+        raise ValueError("a row group needs rows, and their rowids")
+    columns = dict(zip(column_ids, batch.columns, strict=True))
+    if rowid_column == ROWID_COLUMN:
+        columns[ROWID_COLUMN] = integer_column(batch.rowids)
+    chunks = {column_id: encode_chunk(column) for column_id, column in columns.items()}
+    return EncodedRowGroup(batch.row_count, int(batch.rowids[0]), int(batch.rowids[-1]), chunks)
