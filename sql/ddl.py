@@ -15,10 +15,10 @@ from colonnade.sql.tokens import Kind, Reader, Token, unquote
 SPACES = " \t\n\v\f\r"  # what sqlite3Isspace() takes for a space
 
 _COLUMN_CONSTRAINTS = frozenset(
-    ["CONSTRAINT", "DEFAULT", "NULL", "NOT", "PRIMARY", "UNIQUE"]
-    + ["CHECK", "REFERENCES", "COLLATE", "AS", "DEFERRABLE"]
+    {"CONSTRAINT", "DEFAULT", "NULL", "NOT", "PRIMARY", "UNIQUE", "CHECK"}
+    | {"REFERENCES", "COLLATE", "AS", "DEFERRABLE"}
 )
-_TABLE_CONSTRAINTS = frozenset(["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"])
+_TABLE_CONSTRAINTS = frozenset({"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"})
 
 
 class UnreadableDDL(Exception):
