@@ -9,11 +9,12 @@ from __future__ import annotations
 from enum import Enum
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.sql.isotext import narrow_text
-from colonnade.sql.numbertext import real_text, text_numbers
+from colonnade.sql.numbertext import TagArray, real_text, text_numbers
 from colonnade.store.values import (
     EXACT_INT,
     Column,
@@ -26,6 +27,9 @@ from colonnade.store.values import (
 )
 
 __all__ = ["Affinity", "affinity_of", "apply_affinity", "narrow_text", "settle"]
+
+BoolArray = npt.NDArray[np.bool_]
+DoubleArray = npt.NDArray[np.float64]
 
 
 class Affinity(Enum):
@@ -101,7 +105,7 @@ def settle(column: Column) -> Column:
     return column
 
 
-def _settle_numbers(column: Column, tags: IntArray, nums: IntArray, missing: IntArray) -> Column:
+def _settle_numbers(column: Column, tags: TagArray, nums: IntArray, missing: BoolArray) -> Column:
     """NUMERIC if its rule tells the integers from the doubles, else the MIXED column itself."""
     whole = tags == StorageClass.INTEGER
     doubles = np.where(whole, nums.astype(np.float64), nums.view(np.float64))
@@ -141,7 +145,7 @@ def _integral(column: Column) -> Column:
     return Column(Kind.NUMERIC, data)
 
 
-def _all_whole(doubles: IntArray, size: IntArray) -> bool:
+def _all_whole(doubles: DoubleArray, size: DoubleArray) -> bool:
     for part in (slice(0, 64), slice(None)):  # most columns of decimals say no at once
         if not (doubles[part] == np.trunc(doubles[part])).all() or (size[part] > EXACT_INT).any():
             return False
@@ -208,7 +212,7 @@ def _mixed(column: Column, affinity: Affinity, *, with_text: bool = True) -> Col
     return settle(mixed_column(tags, nums, raws))
 
 
-def _parts(found: pa.Array | tuple[IntArray, IntArray]) -> tuple[IntArray, IntArray]:
+def _parts(found: pa.Array | tuple[TagArray, IntArray]) -> tuple[TagArray, IntArray]:
     """Tags and numbers of what text_numbers() found, which has no NULL here."""
     if isinstance(found, tuple):
         return found
@@ -218,7 +222,7 @@ def _parts(found: pa.Array | tuple[IntArray, IntArray]) -> tuple[IntArray, IntAr
     return np.full(len(values), tag, np.uint8), np.ascontiguousarray(values).view(np.int64)
 
 
-def _mixed_to_text(tags: IntArray, nums: IntArray, raws: pa.Array) -> Column:
+def _mixed_to_text(tags: TagArray, nums: IntArray, raws: pa.Array) -> Column:
     for tag in (StorageClass.INTEGER, StorageClass.REAL):
         mask = tags == tag
         if mask.any():

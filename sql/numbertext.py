@@ -91,7 +91,7 @@ def _all_finite(data: pa.Array) -> bool:
 
 
 def _one_by_one(data: pa.Array) -> tuple[TagArray, IntArray]:
-    """Each value for itself: short plain decimals by Arrow, what cannot be a number stays, others by SQLite."""
+    """Each value for itself: short decimals by Arrow, what cannot be a number stays, the rest by SQLite."""
     valid = data.is_valid().to_numpy(zero_copy_only=False)
     tags = np.where(valid, StorageClass.TEXT, 0).astype(np.uint8)
     nums = np.zeros(len(data), np.int64)
@@ -145,22 +145,21 @@ def _ask_sqlite(texts: list[SQLiteValue]) -> tuple[TagArray, IntArray]:
     return tags, nums
 
 
-_SURE_RENDERING_RE2 = r"^-?(?:0|[1-9][0-9]*)\.[0-9]+$"
+_SURE_WHOLE = 1e15
 
 
 def real_text(data: pa.Array) -> pa.Array:
     """A float64 array as SQLite writes it under TEXT affinity.
 
-    Arrow writes the shortest text that reads back as the same double. SQLite writes 15 digits or more, but
-    no more than needed where 15 suffice: up to 15 digits without an exponent the two agree.
+    Whole numbers are simple; for others SQLite prints 15 to 17 digits by an algorithm of its own, which
+    is asked: 579.49527492353 becomes `579.49527492353002`. Cost: 1 µs each different value.
     """
-    text = pc.cast(pc.add(data, 0.0), pa.string())
-    digits = pc.binary_length(pc.replace_substring(text, "-", ""))
-    sure = pc.and_(pc.match_substring_regex(text, _SURE_RENDERING_RE2), pc.less_equal(digits, 16))
-    open_cases = np.flatnonzero(pc.invert(sure).fill_null(False).to_numpy(zero_copy_only=False))
-    if not len(open_cases):
-        return text
-    values = data.take(pa.array(open_cases)).to_pylist()
-    mask = np.zeros(len(data), bool)
-    mask[open_cases] = True
-    return pc.replace_with_mask(text, pa.array(mask), pa.array(stored_by_sqlite(values, "TEXT"), pa.string()))
+    doubles = (data.fill_null(0.0) if data.null_count else data).to_numpy()
+    whole = (np.abs(doubles) < _SURE_WHOLE) & (doubles == np.trunc(doubles))
+    integers = pc.cast(pa.array(np.where(whole, doubles, 0.0).astype(np.int64)), pa.string())
+    text = pc.binary_join_element_wise(integers, ".0", "")
+    if not whole.all():
+        words = pc.dictionary_encode(pa.array(doubles[~whole]))
+        rendered = pa.array(stored_by_sqlite(words.dictionary.to_pylist(), "TEXT"), pa.string())
+        text = pc.replace_with_mask(text, pa.array(~whole), rendered.take(words.indices))
+    return pc.if_else(data.is_valid(), text, None) if data.null_count else text

@@ -141,26 +141,24 @@ def foreign_keys(db: apsw.Connection, schema: str, table: str) -> list[ForeignKe
     return found
 
 
-def check_labels(db: apsw.Connection, schema: str, table: str) -> list[str] | None:
-    """What SQLite would print for each CHECK of a table, in order; None if it cannot be asked.
+def check_labels(db: apsw.Connection, schema: str, table: str, *, triggered: bool) -> list[str] | None:
+    """What SQLite would print for each CHECK of a table, in order; None if CHECKs are switched off.
 
     An INSERT that is only prepared, not run, ends in one Halt instruction for each CHECK, which
     carries the text of the message. No other interface tells the CHECKs of a table.
+    triggered  the table has triggers: their programs would be listed too, with other tables' CHECKs
     """
     if db.pragma("ignore_check_constraints"):
         return None
-    triggers = db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, -1)
+    sql = f"EXPLAIN INSERT INTO {quote(schema)}.{quote(table)} DEFAULT VALUES"
+    enabled = db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, -1) if triggered else 0
     try:
-        # A trigger's program would be listed too, with the CHECKs of other tables.
-        db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
-        sql = f"EXPLAIN INSERT INTO {quote(schema)}.{quote(table)} DEFAULT VALUES"
+        if enabled:
+            db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
         program = db.cursor().execute(sql).fetchall()
     except apsw.Error:
-        return None
+        return []  # and so the schema's reader cannot trust what it read
     finally:
-        db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, triggers)
-    return [
-        row[5]
-        for row in program
-        if row[1] == "Halt" and row[2] == apsw.SQLITE_CONSTRAINT_CHECK and row[5] is not None
-    ]
+        if enabled:
+            db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)
+    return [str(row[5]) for row in program if row[1] == "Halt" and row[2] == apsw.SQLITE_CONSTRAINT_CHECK]

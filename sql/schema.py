@@ -48,6 +48,7 @@ def read_schema(db: apsw.Connection, schema: str = "main") -> Schema:
     listed = pragmas.objects(db, schema)
     options = pragmas.table_options(db, schema)
     stored = _StoredNames((name, sql) for kind, name, _, sql in listed if kind == "table")
+    triggered = {fold(table) for kind, _, table, _ in listed if kind == "trigger"}
     tables: list[TableDef] = []
     virtual: list[str] = []
     for kind, name, _, sql in listed:
@@ -60,7 +61,9 @@ def read_schema(db: apsw.Connection, schema: str = "main") -> Schema:
             continue
         if user_name != name:
             sql = _stored_ddl(db, schema, user_name)
-        tables.append(_TableReader(db, schema, options[name], stored).read(user_name, sql))
+        tables.append(
+            _TableReader(db, schema, options[name], stored, fold(name) in triggered).read(user_name, sql)
+        )
     views = [name for kind, name, _, _ in listed if kind == "view"]
     resolved = resolve_parents(tables, [*views, *virtual])
     children: dict[str, list[tuple[TableDef, ForeignKeyDef]]] = {}
@@ -128,6 +131,7 @@ class _TableReader:
     schema: str
     fact: pragmas.TableFact
     stored: _StoredNames
+    triggered: bool
 
     def read(self, user_name: str, sql: str) -> TableDef:
         where = (self.db, self.schema, self.fact.name)
@@ -208,7 +212,7 @@ class _TableReader:
         return ForeignKeyDef(fact.columns, parent, parents, None, fact.on_update, fact.on_delete, False)
 
     def _same_checks(self, facts: ddl.TableFacts) -> bool:
-        labels = pragmas.check_labels(self.db, self.schema, self.fact.name)
+        labels = pragmas.check_labels(self.db, self.schema, self.fact.name, triggered=self.triggered)
         return labels is None or labels == [check.label for check in facts.checks]
 
 
