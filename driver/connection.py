@@ -1,0 +1,346 @@
+"""Connection: PEP 249's connection with sqlite3's default transaction control, over one apsw connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from threading import RLock, get_ident
+from types import TracebackType
+from typing import Any, TypeVar
+
+import apsw
+
+from colonnade.cursor import Cursor, RowFactory
+from colonnade.errors import CLOSED_DATABASE, bindings_count, translate
+from colonnade.location import open_database
+from colonnade.plan import Description, Plan, describe
+from colonnade.session import Session
+from colonnade.sql.tokens import quote
+from colonnade.store import errors
+from colonnade.types import convert_binding
+
+_Result = TypeVar("_Result")
+
+_LEVELS = ("", "DEFERRED", "IMMEDIATE", "EXCLUSIVE")
+_MULTIPLE = "You can only execute one statement at a time."
+
+
+class Connection:
+    """One connection to a database.
+
+    isolation_level  "", "DEFERRED", "IMMEDIATE" or "EXCLUSIVE": the kind of transaction that INSERT, UPDATE,
+                     DELETE and REPLACE open; None: none, the program says BEGIN itself
+    row_factory      given to each new cursor
+    text_factory     str, bytes, or what to call with the UTF-8 of each text
+    """
+
+    Warning = errors.Warning
+    Error = errors.Error
+    InterfaceError = errors.InterfaceError
+    DatabaseError = errors.DatabaseError
+    DataError = errors.DataError
+    OperationalError = errors.OperationalError
+    IntegrityError = errors.IntegrityError
+    InternalError = errors.InternalError
+    ProgrammingError = errors.ProgrammingError
+    NotSupportedError = errors.NotSupportedError
+
+    def __init__(
+        self,
+        database: Any,
+        timeout: float = 5.0,
+        detect_types: int = 0,
+        isolation_level: str | None = "",
+        check_same_thread: bool = True,
+        factory: object = None,
+        cached_statements: int = 128,
+        uri: bool = False,
+        *,
+        bulk_load: bool = False,
+        batch_size: int = 0,
+    ) -> None:
+        level = _checked_level(isolation_level)
+        if detect_types:
+            raise errors.NotSupportedError("detect_types is not supported yet")
+        try:
+            self._db = open_database(database, uri=uri, timeout=timeout, cached_statements=cached_statements)
+        except apsw.Error as error:
+            raise translate(error) from None
+        self._db.convert_binding = convert_binding
+        # The thread whose calls need no lock and no check; 0 if that is none.
+        self._owner = get_ident()
+        self._thread = self._owner if check_same_thread else 0
+        self._lock = None if check_same_thread else RLock()
+        self._closed = False
+        self._plans: dict[str, Plan] = {}
+        self._plans_kept = max(cached_statements, 128)
+        # Descriptions of plans hold for one generation of the schema.
+        self._generation = 0
+        self._data_version = -1
+        self._attached = False
+        self._private = self._db.filename == ""
+        self._unverified = not self._private  # tables may have changed their format since we looked
+        self._plain = self._private  # nothing of Colonnade's is in use: statements go to SQLite as they are
+        self._level = level
+        self._begin = _begin_text(level)
+        self.row_factory: RowFactory | None = None
+        self._text_factory: Any = str
+        self._session = Session(self, self._db)
+        self._session.batch_size = batch_size
+        if bulk_load:
+            self._session.switch_bulk_load(True)
+
+    # Cursors and statements
+
+    def cursor(self, factory: Callable[[Connection], Any] = Cursor) -> Any:
+        """A new cursor."""
+        self._check_open()
+        cursor = factory(self)
+        if not isinstance(cursor, Cursor):
+            name = type(cursor).__name__
+            raise TypeError(f"factory must return a cursor, not {name}")
+        if self.row_factory is not None:
+            cursor.row_factory = self.row_factory
+        return cursor
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
+        """A new cursor that has executed `sql`."""
+        cursor: Cursor = self.cursor()
+        return cursor.execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Cursor:
+        """A new cursor that has executed `sql` for each set of parameters."""
+        cursor: Cursor = self.cursor()
+        return cursor.executemany(sql, parameters)
+
+    def executescript(self, sql_script: str, /) -> Cursor:
+        """A new cursor that has executed the statements of `sql_script`."""
+        cursor: Cursor = self.cursor()
+        return cursor.executescript(sql_script)
+
+    # Transactions
+
+    def commit(self) -> None:
+        """End the transaction, if there is one. In bulk load the keys of all new rows are checked first."""
+        self._check_open()
+        if not self._db.in_transaction:
+            return
+        try:
+            self._session.commit()
+        except Exception as error:
+            raise translate(error) from None
+
+    def rollback(self) -> None:
+        """Undo the transaction, if there is one."""
+        self._check_open()
+        if not self._db.in_transaction:
+            return
+        try:
+            self._session.rollback()
+        except Exception as error:
+            raise translate(error) from None
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        self._check_closed()
+        return self._db.in_transaction
+
+    @property
+    def isolation_level(self) -> str | None:
+        self._check_closed()
+        return self._level
+
+    @isolation_level.setter
+    def isolation_level(self, level: str | None) -> None:
+        self._check_closed()
+        level = _checked_level(level)
+        if level is None:
+            self.commit()
+        self._level = level
+        self._begin = _begin_text(level)
+
+    def __enter__(self) -> Connection:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Commit, or roll back if the block raised or the commit fails."""
+        if kind is not None:
+            self.rollback()
+            return False
+        try:
+            self.commit()
+        except BaseException:
+            self.rollback()
+            raise
+        return False
+
+    # The rest
+
+    @property
+    def total_changes(self) -> int:
+        """Rows inserted, updated and deleted since the connection was opened."""
+        self._check_open()
+        return self._db.total_changes()
+
+    @property
+    def text_factory(self) -> Any:
+        return self._text_factory
+
+    @text_factory.setter
+    def text_factory(self, factory: Any) -> None:
+        self._text_factory = factory
+
+    def interrupt(self) -> None:
+        """Make the statement that is running fail soon; from any thread."""
+        self._check_closed()
+        self._db.interrupt()
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is gone."""
+        self._check_thread()
+        if self._closed:
+            return
+        self._closed = True
+        self._plans.clear()
+        self._session.close()
+        self._db.close(True)
+
+    # For the other modules of the driver
+
+    def _elsewhere(self, call: Callable[..., _Result], *arguments: Any) -> _Result:
+        """A call from another thread than `_thread`: refused, or done under a shared connection's lock."""
+        if self._lock is None:
+            self._check_thread()
+        assert self._lock is not None
+        with self._lock:
+            before, self._thread = self._thread, get_ident()
+            try:
+                return call(*arguments)
+            finally:
+                self._thread = before
+
+    def _check_thread(self) -> None:
+        if self._lock is None and get_ident() != self._owner:
+            raise errors.ProgrammingError(
+                "SQLite objects created in a thread can only be used in that same thread. "
+                f"The object was created in thread id {self._owner} and this is thread id {get_ident()}."
+            )
+
+    def _check_closed(self) -> None:
+        if self._closed:
+            raise errors.ProgrammingError(CLOSED_DATABASE)
+
+    def _check_open(self) -> None:
+        self._check_thread()
+        self._check_closed()
+
+    def _new_cursor(self) -> apsw.Cursor:
+        try:
+            return self._db.cursor()
+        except apsw.Error as error:
+            raise translate(error) from None
+
+    def _plan(self, sql: str) -> Plan:
+        """The plan of a text that is new; kept for the next time."""
+        if not isinstance(sql, str):
+            raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
+        self._check_closed()
+        plan = Plan(sql)
+        if plan.more:
+            self._prepare(sql[: plan.statement.stop])
+            raise errors.ProgrammingError(_MULTIPLE)
+        if len(self._plans) >= self._plans_kept:
+            self._plans.clear()
+        self._plans[sql] = plan
+        return plan
+
+    def _begin_writing(self) -> bool:
+        """What comes before a statement that writes: BEGIN, and a look whether tables changed their format.
+
+        Returns whether a transaction was begun.
+        """
+        began = False
+        if self._begin is not None and not self._db.in_transaction:
+            self._db.execute(self._begin)
+            began = True
+        self._unverified = False
+        if not self._private:
+            self._session.refresh()
+        return began
+
+    def _take_back_begin(self, sql: str) -> None:
+        """Undo the BEGIN for a statement that could not even be prepared."""
+        if self._db.in_transaction:
+            try:
+                self._prepare(sql)
+            except Exception:
+                self._session.rollback()
+
+    def _prepare(self, sql: str) -> None:
+        """Raise SQLite's error if it cannot prepare the statement; nothing is run."""
+        self._describe(sql)
+
+    def _describe(self, sql: str) -> Description | None:
+        """The columns of a statement, without running it."""
+        found: Description | None = None
+
+        def stop(cursor: apsw.Cursor, _sql: str, _parameters: object) -> bool:
+            nonlocal found
+            found = describe(cursor.getdescription())
+            return False
+
+        cursor = self._db.cursor()
+        cursor.exec_trace = stop
+        try:
+            try:
+                cursor.execute(sql)
+            except apsw.BindingsError as error:
+                cursor.execute(sql, (None,) * bindings_count(error))
+        except apsw.ExecTraceAbort:
+            pass
+        return found
+
+    def _changed_outside(self) -> bool:
+        """Whether another connection may have changed the schema since the last call."""
+        if self._private:
+            return False
+        if self._attached:
+            return True
+        version = self._db.data_version()
+        if version == self._data_version:
+            return False
+        self._data_version = version
+        self._generation += 1
+        return True
+
+    def _counts_more_than_changes(self, plan: Plan) -> bool:
+        """Whether total_changes() may grow by rows that are not changed by the statement itself."""
+        db = self._db
+        if plan.first != "INSERT" and db.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1):
+            return True  # foreign key actions
+        return any(
+            db.execute(f"SELECT 1 FROM {quote(name)}.sqlite_master WHERE type = 'trigger' LIMIT 1").get
+            for name in db.db_names()
+        )
+
+    def _schema_changed(self) -> None:
+        """Tables, or what statements mean, may have changed: what was remembered of them is void."""
+        self._generation += 1
+        self._session.refresh()
+
+
+def _checked_level(level: object) -> str | None:
+    if level is None:
+        return None
+    if not isinstance(level, str):
+        raise TypeError("isolation_level must be str or None")
+    if level.upper() not in _LEVELS:
+        raise ValueError("isolation_level string must be '', 'DEFERRED', 'IMMEDIATE', or 'EXCLUSIVE'")
+    return level.upper()
+
+
+def _begin_text(level: str | None) -> str | None:
+    return None if level is None else f"BEGIN {level}"

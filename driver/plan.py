@@ -1,0 +1,76 @@
+"""What the driver remembers about a statement's text, so that the next run of it costs a look-up."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from colonnade.sql.statement import Statement, parse
+from colonnade.store.errors import ProgrammingError
+
+Description = tuple[tuple[str, None, None, None, None, None, None], ...]
+
+_BLANK = re.compile(r"(?:[ \t\n\f\r\ufeff]+|--[^\n]*(?:\n|\Z)|/\*(?:(?!\*/).)*(?:\*/|\Z))*", re.DOTALL)
+_WORD = re.compile(r"[A-Za-z]*")
+_DML = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})
+_QUERIES = frozenset({"SELECT", "VALUES", "WITH", "EXPLAIN", "PRAGMA"})
+_BEGINNINGS = frozenset({"BEGIN", "SAVEPOINT"})
+
+# Statements after which tables, or what they are called, may be others.
+_SCHEMA = frozenset({"CREATE", "ALTER", "DROP", "ATTACH", "DETACH", "REINDEX", "VACUUM", "PRAGMA"})
+
+
+class Plan:
+    """One statement text and how the driver runs it.
+
+    text         the statement
+    dml          sqlite3's notion: the first word is INSERT, UPDATE, DELETE or REPLACE; such a statement
+                 opens a transaction and has a rowcount
+    returns      whether it can have rows at all
+    native       goes to SQLite as it is, with nothing before and nothing after
+    schema       whether it may change the schema, or what statements mean
+    description  of its rows, as it was in `generation` of the connection's schema; None: no rows
+    """
+
+    __slots__ = ("description", "dml", "first", "generation", "native", "returns", "schema", "text")
+
+    def __init__(self, text: str) -> None:
+        if "\0" in text:
+            raise ProgrammingError("the query contains a null character")
+        self.text = text
+        start = blank_end(text, 0)
+        while text.startswith(";", start):
+            start = blank_end(text, start + 1)
+        match = _WORD.match(text, start)
+        self.first = match[0].upper() if match else ""
+        self.dml = self.first in _DML
+        self.returns = self.first in _QUERIES or (self.dml and "returning" in text.lower())
+        self.schema = self.first in _SCHEMA
+        self.native = not self.schema and self.first not in _BEGINNINGS
+        self.description: Description | None = None
+        self.generation = -1
+
+    @property
+    def statement(self) -> Statement:
+        return parse(self.text)
+
+    @property
+    def more(self) -> bool:
+        """Whether the text goes on behind its first statement, as sqlite3 sees it: comments are nothing."""
+        text = self.text
+        at = text.find(";")
+        if at < 0 or at == len(text) - 1:
+            return False
+        stop = self.statement.stop
+        return bool(text[blank_end(text, stop) :])
+
+
+def blank_end(text: str, start: int) -> int:
+    """The offset behind white space and comments."""
+    match = _BLANK.match(text, start)
+    return match.end() if match else start
+
+
+def describe(columns: Any) -> Description | None:
+    """PEP 249's description from apsw's; None where a statement has no columns."""
+    return tuple((column[0], None, None, None, None, None, None) for column in columns) or None

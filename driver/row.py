@@ -1,0 +1,55 @@
+"""Row: a row_factory whose rows are also found by column name, as sqlite3's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from colonnade.cursor import Cursor
+
+
+class Row:
+    """A row as a tuple, and by column names in any case."""
+
+    __slots__ = ("_names", "_values")
+
+    def __init__(self, cursor: Cursor, values: tuple[Any, ...], /) -> None:
+        if not isinstance(cursor, Cursor):
+            raise TypeError(f"instance of cursor required for first argument, not {type(cursor).__name__}")
+        if not isinstance(values, tuple):
+            raise TypeError("tuple required for second argument")
+        self._values = values
+        self._names = cursor.description or ()
+
+    def keys(self) -> list[str]:
+        """The column names."""
+        return [column[0] for column in self._names]
+
+    def __getitem__(self, key: Any, /) -> Any:
+        if isinstance(key, int | slice):
+            return self._values[key]
+        if not isinstance(key, str):
+            raise IndexError("Index must be int or string")
+        for column, value in zip(self._names, self._values, strict=True):
+            if column[0] == key or _same(column[0], key):
+                return value
+        raise IndexError("No item with that key")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        return hash(self._names) ^ hash(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Row):
+            return NotImplemented
+        return self._names == other._names and self._values == other._values
+
+
+def _same(name: str, key: str) -> bool:
+    """sqlite3 folds ASCII letters only."""
+    return name.isascii() and key.isascii() and name.lower() == key.lower()
