@@ -1,1 +1,42 @@
-"""Part of Colonnade."""
+"""Sources: one module a format, each turning input into the rows of a table with affinity applied.
+
+The way of a row:
+1. `find_sources` finds the files, their formats and their tables; `open_source` opens one, and
+   `open_arrow` anything that speaks the Arrow C stream protocol.
+2. `Source.tasks` runs on the reading thread and gives one Task for each piece of input.
+3. `Task.run` runs in any thread and gives LoadedRows: a RowBatch, and the Provenance that finds lines again.
+
+Text is cut at record ends (`records`, `pieces`), parsed with guessed types (`delimited`, `guesses`) and,
+where those do not fit, as text (`careful`).
+"""
+
+from __future__ import annotations
+
+from colonnade.loader.options import LoadOptions
+from colonnade.loader.sources.base import (
+    LoadedRows,
+    LoadError,
+    Provenance,
+    Reject,
+    Source,
+    SourceFile,
+    Task,
+)
+from colonnade.loader.sources.delimited import DelimitedSource
+from colonnade.sql.objects import TableDef
+
+__all__ = [
+    "LoadError",
+    "LoadedRows",
+    "Provenance",
+    "Reject",
+    "Source",
+    "SourceFile",
+    "Task",
+    "open_source",
+]
+
+
+def open_source(file: SourceFile, table: TableDef, options: LoadOptions) -> Source:
+    """Open a file for reading. LoadError if it cannot be read, or if its columns do not fit the table."""
+    return DelimitedSource(file, table, options)
