@@ -1,0 +1,263 @@
+"""The catalog: which tables are in column format, and what their shadow tables say about them.
+
+Nothing here is trusted: what a damaged file can get wrong is Corrupt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import apsw
+
+from colonnade.store import format as disk
+from colonnade.store.errors import Corrupt
+from colonnade.store.keycode import KeySpec
+
+_USES_MODULE = re.compile(rf"\busing\s+{disk.MODULE_NAME}\s*(\(\s*\))?\s*$", re.IGNORECASE)
+ROWID_NAMES = ("rowid", "_rowid_", "oid")
+
+
+def quote(name: str) -> str:
+    """The name as an identifier in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class ColumnAffinity(Enum):
+    """What decides how a column's values compare: INTEGER, REAL and NUMERIC do not differ in that."""
+
+    NUMERIC = "numeric"
+    TEXT = "text"
+    NONE = "none"
+
+
+def column_affinity(decl_type: str, *, strict: bool) -> ColumnAffinity:
+    """The affinity of a declared type (sqlite.org/datatype3.html 3.1; stricttables.html for ANY)."""
+    upper = decl_type.upper()
+    if "INT" in upper:
+        return ColumnAffinity.NUMERIC
+    if any(word in upper for word in ("CHAR", "CLOB", "TEXT")):
+        return ColumnAffinity.TEXT
+    if not upper or "BLOB" in upper or (strict and upper == "ANY"):
+        return ColumnAffinity.NONE
+    return ColumnAffinity.NUMERIC
+
+
+@dataclass(frozen=True, slots=True)
+class StoredColumn:
+    """A column of a table in column format."""
+
+    column_id: int
+    name: str
+    decl_type: str
+    collation: str
+    not_null: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowNames:
+    """The tables behind one table in column format: plain names, and quoted ones for SQL."""
+
+    schema: str
+    name: str
+    key: str = field(init=False)
+    rows: str = field(init=False)
+    meta: str = field(init=False)
+    groups: str = field(init=False)
+    chunks: str = field(init=False)
+    tombstones: str = field(init=False)
+    keys: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        def put(attribute: str, value: str) -> None:
+            object.__setattr__(self, attribute, value)
+
+        put("key", f"{self.schema}.{self.name}".lower())
+        for attribute in ("rows", "meta", "groups", "chunks", "tombstones", "keys"):
+            suffix = getattr(disk, attribute.upper())
+            put(attribute, f"{quote(self.schema)}.{quote(self.name + suffix)}")
+
+    @property
+    def rows_name(self) -> str:
+        return self.name + disk.ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """What is fixed about a table for as long as its schema stands.
+
+    affinities    of each column
+    rowid_column  0, or the id of the INTEGER PRIMARY KEY column
+    rowid_name    what SQL calls the rowid of the row part
+    checks        there may be CHECK constraints
+    """
+
+    names: ShadowNames
+    columns: tuple[StoredColumn, ...]
+    affinities: tuple[ColumnAffinity, ...]
+    rowid_column: int
+    rowid_name: str
+    strict: bool
+    autoincrement: bool
+    checks: bool
+    key_specs: tuple[KeySpec, ...]
+
+
+def column_table_names(db: apsw.Connection, schema: str) -> list[str]:
+    """The names of the tables of a schema that are in column format, as their DDL spells them."""
+    rows = db.execute(
+        f"SELECT name, sql FROM {quote(schema)}.sqlite_schema"
+        " WHERE type='table' AND rootpage=0 AND sql LIKE 'create virtual table%' ORDER BY name"
+    )
+    return [name for name, sql in rows if _USES_MODULE.search(sql)]
+
+
+def read_info(db: apsw.Connection, names: ShadowNames) -> TableInfo:
+    """Everything about a table in column format that its schema and its meta table say."""
+    described = describe(db, names.schema, names.rows_name)
+    ids = _column_ids(db, names)
+    if [name.lower() for _, name in ids] != [column.name.lower() for column in described]:
+        raise Corrupt(f"the columns of table {names.name} are not those of its row part")
+    columns = tuple(
+        StoredColumn(column_id, c.name, c.decl_type, c.collation, c.not_null)
+        for (column_id, _), c in zip(ids, described, strict=True)
+    )
+    alias = rowid_alias(db, names.schema, names.rows_name)
+    by_name = {column.name.lower(): column.column_id for column in columns}
+    rowid_column = disk.ROWID_COLUMN if alias is None else by_name[alias.lower()]
+    rowid_name = alias or visible_rowid([c.name for c in columns])
+    if rowid_name is None:
+        raise Corrupt(f"the rowid of table {names.name} cannot be named")
+    sql = table_sql(db, names.schema, names.rows_name)
+    strict = is_strict(db, names.schema, names.rows_name)
+    return TableInfo(
+        names=names,
+        columns=columns,
+        affinities=tuple(column_affinity(column.decl_type, strict=strict) for column in columns),
+        rowid_column=rowid_column,
+        rowid_name=rowid_name,
+        strict=strict,
+        autoincrement=alias is not None and "autoincrement" in sql.lower(),
+        checks="check" in sql.lower(),
+        key_specs=_key_specs(db, names, by_name, rowid_column),
+    )
+
+
+def _column_ids(db: apsw.Connection, names: ShadowNames) -> list[tuple[int, str]]:
+    version = read_meta(db, names, "version")
+    if version != disk.FORMAT_VERSION:
+        raise Corrupt(f"table {names.name} has format version {version!r}, this is {disk.FORMAT_VERSION}")
+    try:
+        pairs = [
+            (int(column_id), str(name)) for column_id, name in json.loads(read_meta(db, names, "columns"))
+        ]
+    except (TypeError, ValueError):
+        raise Corrupt(f"the list of columns of table {names.name} is damaged") from None
+    ids = [column_id for column_id, _ in pairs]
+    if len(set(ids)) != len(ids) or not all(0 < i < disk.COLUMN_ID_SPAN for i in ids):
+        raise Corrupt(f"the column ids of table {names.name} are damaged")
+    return pairs
+
+
+def read_meta(db: apsw.Connection, names: ShadowNames, key: str) -> int | str | None:
+    """One fact of t_cln_meta, None where it is missing."""
+    value: int | str | None = db.execute(f"SELECT value FROM {names.meta} WHERE key=?", (key,)).get
+    return value
+
+
+def write_meta(db: apsw.Connection, names: ShadowNames, key: str, value: int | str) -> None:
+    db.execute(f"REPLACE INTO {names.meta}(key, value) VALUES(?, ?)", (key, value))
+
+
+def user_ddl(db: apsw.Connection, names: ShadowNames) -> str:
+    """The CREATE TABLE text as the user wrote it."""
+    text = read_meta(db, names, "ddl")
+    return text if isinstance(text, str) else table_sql(db, names.schema, names.rows_name)
+
+
+def describe(db: apsw.Connection, schema: str, table: str) -> list[StoredColumn]:
+    """The columns of an ordinary table, numbered from 1."""
+    rows = db.execute(f"PRAGMA {quote(schema)}.table_xinfo({quote(table)})").fetchall()
+    return [
+        StoredColumn(
+            column_id=position + 1,
+            name=name,
+            decl_type=decl_type,
+            collation=db.column_metadata(schema, table, name)[1],
+            not_null=bool(not_null),
+        )
+        for position, (_, name, decl_type, not_null, _, _, _) in enumerate(rows)
+    ]
+
+
+def table_sql(db: apsw.Connection, schema: str, table: str) -> str:
+    """The CREATE text of a table as its schema has it now."""
+    return str(_schema_entry(db, "sql", schema, table))
+
+
+def exact_name(db: apsw.Connection, schema: str, table: str) -> str:
+    """The name of a table with the letters that its DDL has."""
+    return str(_schema_entry(db, "name", schema, table))
+
+
+def _schema_entry(db: apsw.Connection, what: str, schema: str, table: str) -> object:
+    where = "type='table' AND name=? COLLATE NOCASE"
+    return db.execute(f"SELECT {what} FROM {quote(schema)}.sqlite_schema WHERE {where}", (table,)).get
+
+
+def is_strict(db: apsw.Connection, schema: str, table: str) -> bool:
+    rows = db.execute(f"PRAGMA {quote(schema)}.table_list({quote(table)})")
+    return any(bool(strict) for of, _, _, _, _, strict in rows if of.lower() == schema.lower())
+
+
+def rowid_alias(db: apsw.Connection, schema: str, table: str) -> str | None:
+    """The column that is the rowid of an ordinary rowid table, None where there is none.
+
+    INTEGER PRIMARY KEY makes one, INTEGER PRIMARY KEY DESC does not (sqlite.org/lang_createtable.html,
+    "ROWIDs and the INTEGER PRIMARY KEY"): SQLite then makes an index for the key, which tells them apart.
+    """
+    rows = db.execute(f"PRAGMA {quote(schema)}.table_info({quote(table)})").fetchall()
+    keys = [(name, decl_type) for _, name, decl_type, _, _, pk in rows if pk]
+    if len(keys) != 1 or keys[0][1].upper() != "INTEGER":
+        return None
+    indexes = db.execute(f"PRAGMA {quote(schema)}.index_list({quote(table)})")
+    if any(origin == "pk" for _, _, _, origin, _ in indexes):
+        return None
+    return str(keys[0][0])
+
+
+def visible_rowid(columns: Sequence[str]) -> str | None:
+    """The first name of the rowid that no column hides."""
+    taken = {name.lower() for name in columns}
+    return next((name for name in ROWID_NAMES if name not in taken), None)
+
+
+def _key_specs(
+    db: apsw.Connection, names: ShadowNames, by_name: dict[str, int], rowid_column: int
+) -> tuple[KeySpec, ...]:
+    specs = []
+    if rowid_column:
+        specs.append(KeySpec((rowid_column,), ("BINARY",)))
+    for columns, collations in unique_indexes(db, names.schema, names.rows_name):
+        ids = tuple(by_name[name.lower()] for name in columns)
+        spec = KeySpec(ids, tuple(collations))
+        if spec not in specs:
+            specs.append(spec)
+    return tuple(specs)
+
+
+def unique_indexes(db: apsw.Connection, schema: str, table: str) -> list[tuple[list[str], list[str]]]:
+    """Columns and collations of every PRIMARY KEY, UNIQUE constraint and UNIQUE index that has an index."""
+    found = []
+    for _, index, unique, _, _ in db.execute(f"PRAGMA {quote(schema)}.index_list({quote(table)})").fetchall():
+        if not unique:
+            continue
+        parts = db.execute(f"PRAGMA {quote(schema)}.index_xinfo({quote(index)})").fetchall()
+        keys = [(name, collation.upper()) for _, _, name, _, collation, key in parts if key]
+        if any(name is None for name, _ in keys):
+            continue  # the key of an index on an expression, or on the rowid
+        found.append(([name for name, _ in keys], [collation for _, collation in keys]))
+    return found

@@ -1,0 +1,142 @@
+"""From row format to column format and back: renames, shadow tables, and the user's own DDL text.
+
+ALTER TABLE RENAME rewrites a table's name wherever the schema mentions it, in quotes. What it replaced is
+kept as `spelling` in t_cln_meta, so that the way back ends in exactly the text that the user wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import apsw
+
+from colonnade.store import format as disk
+from colonnade.store.catalog import ShadowNames, describe, quote, read_meta, write_meta
+from colonnade.store.switches import DEFENSIVE, FOREIGN_KEYS, LEGACY_ALTER, WRITABLE_SCHEMA, switched
+
+Texts = dict[tuple[str, str], str]  # (type, name) -> sql
+
+
+@contextmanager
+def renaming(db: apsw.Connection) -> Iterator[None]:
+    """ALTER TABLE RENAME then leaves views alone and takes REFERENCES clauses along.
+
+    sqlite.org/lang_altertable.html: under legacy_alter_table references follow only with foreign keys on.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(switched(db, DEFENSIVE, False))
+        stack.enter_context(switched(db, LEGACY_ALTER, True))
+        stack.enter_context(switched(db, FOREIGN_KEYS, True))
+        yield
+
+
+def to_column_format(db: apsw.Connection, names: ShadowNames, ddl: str | None) -> None:
+    """Turns an eligible table to column format; its rows stay where they are, in the row part.
+
+    ddl   the user's CREATE TABLE text, if it is not what the schema says now
+    """
+    place = quote(names.schema)
+    before = _texts(db, names.schema)
+    text = ddl or before["table", names.name]
+    rename = f"ALTER TABLE {place}.{quote(names.name)} RENAME TO {quote(names.rows_name)}"
+    with db, renaming(db):
+        db.execute(rename)
+        for suffix, columns in disk.SHADOW_DDL.items():
+            db.execute(f"CREATE TABLE {place}.{quote(names.name + suffix)} {columns}")
+        columns = describe(db, names.schema, names.rows_name)
+        facts: dict[str, int | str] = {
+            "version": disk.FORMAT_VERSION,
+            "ddl": text,
+            "next_group": 1,
+            "next_column": len(columns) + 1,
+            "columns": json.dumps([[column.column_id, column.name] for column in columns]),
+            "spelling": json.dumps(_spellings(before, _texts(db, names.schema), names)),
+            "stamp": "",
+        }
+        for key, value in facts.items():
+            write_meta(db, names, key, value)
+        db.execute(f"CREATE VIRTUAL TABLE {place}.{quote(names.name)} USING {disk.MODULE_NAME}")
+
+
+def to_row_format(db: apsw.Connection, names: ShadowNames) -> None:
+    """Drops the virtual table and the shadow tables, and gives the row part its name back.
+
+    The caller has moved every row to the row part.
+    """
+    place = quote(names.schema)
+    spellings = _load_spellings(read_meta(db, names, "spelling"))
+    current = _texts(db, names.schema)
+    with db, renaming(db):
+        db.execute(f"DROP TABLE {place}.{quote(names.name)}")
+        for suffix in disk.SHADOW_DDL:
+            db.execute(f"DROP TABLE IF EXISTS {place}.{quote(names.name + suffix)}")
+        db.execute(f"ALTER TABLE {place}.{quote(names.rows_name)} RENAME TO {quote(names.name)}")
+        _respell(db, names, current, spellings)
+
+
+def _texts(db: apsw.Connection, schema: str) -> Texts:
+    rows = db.execute(f"SELECT type, name, sql FROM {quote(schema)}.sqlite_schema WHERE sql IS NOT NULL")
+    return {(kind, name): sql for kind, name, sql in rows}
+
+
+def _spellings(before: Texts, after: Texts, names: ShadowNames) -> list[list[object]]:
+    """[type, name, spellings of the table's name in it] for each text that the rename changed."""
+    found: list[list[object]] = []
+    for (kind, name), sql in before.items():
+        renamed = names.rows_name if kind == "table" and name.lower() == names.name.lower() else name
+        new = after.get((kind, renamed))
+        if new is None or new == sql:
+            continue
+        parts = new.split(quote(names.rows_name))
+        spelling = "(" + "|".join(re.escape(form) for form in _forms(names.name)) + ")"
+        match = re.fullmatch(spelling.join(re.escape(part) for part in parts), sql, re.IGNORECASE | re.DOTALL)
+        if match is not None:
+            found.append([kind, renamed, list(match.groups())])
+    return found
+
+
+def _forms(name: str) -> list[str]:
+    """The ways to write a name in SQL."""
+    quotes = (f"{mark}{name.replace(mark, mark * 2)}{mark}" for mark in "\"`'")
+    return [*quotes, f"[{name}]", name]
+
+
+def _load_spellings(text: object) -> dict[tuple[str, str], list[str]]:
+    try:
+        entries = json.loads(str(text))
+        return {(str(kind), str(name)): [str(s) for s in spelt] for kind, name, spelt in entries}
+    except (TypeError, ValueError):
+        return {}  # only the quotes in the DDL text depend on it
+
+
+def _respell(
+    db: apsw.Connection, names: ShadowNames, current: Texts, spellings: dict[tuple[str, str], list[str]]
+) -> None:
+    """Puts the user's spelling of the name back into the texts that the renames changed.
+
+    sqlite.org/lang_altertable.html, "Making Other Kinds Of Table Schema Changes": edit sqlite_schema under
+    writable_schema, then count schema_version up, which makes every connection read the schema again.
+    """
+    place, after = quote(names.schema), _texts(db, names.schema)
+    changes = []
+    for (kind, name), spelt in spellings.items():
+        parts = current.get((kind, name), "").split(quote(names.rows_name))
+        final = names.name if kind == "table" and name == names.rows_name else name
+        now = after.get((kind, final))
+        # Changed by a statement since, or a name in a comment: then the quotes stay, the meaning is the same.
+        if len(parts) != len(spelt) + 1 or now != quote(names.name).join(parts):
+            continue
+        if not all(form.lower() in {f.lower() for f in _forms(names.name)} for form in spelt):
+            continue
+        text = parts[0] + "".join(form + part for form, part in zip(spelt, parts[1:], strict=True))
+        if text != now:
+            changes.append((text, kind, final))
+    if not changes:
+        return
+    version = db.execute(f"PRAGMA {place}.schema_version").get
+    with switched(db, WRITABLE_SCHEMA, True):
+        db.executemany(f"UPDATE {place}.sqlite_schema SET sql=? WHERE type=? AND name=?", changes)
+    db.execute(f"PRAGMA {place}.schema_version={version + 1}")

@@ -1,0 +1,147 @@
+"""The store of one connection: its tables in column format, and the way from one format to the other."""
+
+from __future__ import annotations
+
+import warnings
+
+import apsw
+
+from colonnade.store import convert as formats
+from colonnade.store import freeze
+from colonnade.store.catalog import ShadowNames, column_table_names, describe, exact_name, quote, read_info
+from colonnade.store.eligible import why_row_format
+from colonnade.store.errors import OperationalError
+from colonnade.store.hints import WriteHints, clamp_batch, declared_bytes, write_hints
+from colonnade.store.pager import Pager, SqlitePager
+from colonnade.store.state import BlockCache, GroupIds, Stamps
+from colonnade.store.switches import unnoticed
+from colonnade.store.table import ColumnTable
+from colonnade.store.vtable import register
+
+# Of the memory limit, what may hold chunks and blocks for look-ups.
+_CACHE_SHARE = 4
+
+
+class Store:
+    """Column-format tables of one apsw connection. All methods belong to the thread that uses the connection.
+
+    batch_size    rows in a batch as the user wishes; 0 leaves it to the write hints
+    """
+
+    def __init__(self, db: apsw.Connection, *, memory_limit: int) -> None:
+        self.db = db
+        self.pager: Pager = SqlitePager(db)
+        self.batch_size = 0
+        self.stamps, self.group_ids = Stamps(), GroupIds()
+        self.cache = BlockCache(memory_limit // _CACHE_SHARE)
+        self._memory_limit = memory_limit
+        self._schemas: dict[str, tuple[int, dict[str, ColumnTable]]] = {}
+        self._warned: set[str] = set()
+        db.set_rollback_hook(self.invalidate, id=self)
+        register(self)
+
+    @property
+    def memory_limit(self) -> int:
+        return self._memory_limit
+
+    @memory_limit.setter
+    def memory_limit(self, limit: int) -> None:
+        self._memory_limit = limit
+        self.cache.limit = limit // _CACHE_SHARE
+
+    def close(self) -> None:
+        """Lets go of the connection, which stays open; it can read no column-format table from then on."""
+        self.db.set_rollback_hook(None, id=self)
+        self.db.create_module("colonnade", None)
+        self.cache.clear()
+        self._schemas.clear()
+
+    def invalidate(self) -> None:
+        """Forgets which tables are in column format. To be called after ROLLBACK TO a savepoint, ATTACH and
+        DETACH, which can bring back a schema version that meant something else; ROLLBACK is noticed.
+        """
+        self._schemas.clear()
+
+    # --- which tables ----------------------------------------------------------------------------------
+
+    def tables(self, schema: str = "main") -> list[ColumnTable]:
+        """The tables of a schema that are in column format."""
+        return list(self._tables(schema).values())
+
+    def table(self, name: str, schema: str = "main") -> ColumnTable | None:
+        """A table in column format; None if there is none of this name, in any case of letters."""
+        return self._tables(schema).get(name.lower())
+
+    def has_column_tables(self) -> bool:
+        """Whether any schema of the connection has a table in column format."""
+        return any(self._tables(schema) for schema in self.db.db_names() if schema != "temp")
+
+    def _tables(self, schema: str) -> dict[str, ColumnTable]:
+        version: int = self.db.execute(f"PRAGMA {quote(schema)}.schema_version").get
+        known = self._schemas.get(schema)
+        if known is None or known[0] != version:
+            found = {}
+            for name in column_table_names(self.db, schema):
+                found[name.lower()] = ColumnTable(self, read_info(self.db, ShadowNames(schema, name)))
+            known = self._schemas[schema] = (version, found)
+        return known[1]
+
+    def _known(self, name: str, schema: str) -> ColumnTable:
+        table = self.table(name, schema)
+        if table is None:
+            raise OperationalError(f"table {name} is not in column format")
+        return table
+
+    # --- from one format to the other ------------------------------------------------------------------
+
+    def ineligible(self, name: str, schema: str = "main") -> str | None:
+        """Why a table must stay in row format, as a short phrase; None if it may turn to column format."""
+        return why_row_format(self.db, schema, name)
+
+    def convert(self, name: str, schema: str = "main", ddl: str | None = None) -> ColumnTable:
+        """Turns a table to column format, in the transaction that is open or in one of its own.
+
+        Its rows stay in the row part until they are frozen.
+        ddl     the user's CREATE TABLE text, where the schema does not have it
+        Raises  OperationalError with the reason for a table that is not eligible
+        """
+        found = self.table(name, schema)
+        if found is not None:
+            return found
+        reason = self.ineligible(name, schema)
+        if reason is not None:
+            raise OperationalError(f"table {name} cannot turn to column format: {reason}")
+        names = ShadowNames(schema, exact_name(self.db, schema, name))
+        with unnoticed(self.db):
+            formats.to_column_format(self.db, names, ddl)
+        self.invalidate()
+        return self._known(name, schema)
+
+    def restore(self, name: str, schema: str = "main") -> None:
+        """Turns a table back to row format, with all its rows and the user's own DDL text."""
+        table = self._known(name, schema)
+        with unnoticed(self.db), self.db:
+            used = max((group.last_rowid for group in table.groups()), default=None)
+            freeze.thaw_all(table)
+            if used is not None:
+                table.row_part.keep_sequence(used)
+            formats.to_row_format(self.db, table.names)
+        self.cache.forget(table.names.key)
+        self.invalidate()
+
+    # --- batch sizes -----------------------------------------------------------------------------------
+
+    def hints(self, name: str, schema: str = "main") -> WriteHints:
+        """The write hints of a table in either format."""
+        table = self.table(name, schema)
+        if table is None:
+            return write_hints(declared_bytes(describe(self.db, schema, name)), None)
+        return write_hints(declared_bytes(table.columns), self.pager.measure(table.names))
+
+    def batch_rows(self, name: str, schema: str = "main") -> int:
+        """Rows in a batch written to a table. The only source of batch sizes."""
+        rows, warning = clamp_batch(self.batch_size, self.hints(name, schema))
+        if warning is not None and warning not in self._warned:
+            self._warned.add(warning)
+            warnings.warn(warning, RuntimeWarning, stacklevel=2)
+        return rows

@@ -1,0 +1,126 @@
+"""Which tables may turn to column format, and why the others may not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import apsw
+
+from colonnade.store import format as disk
+from colonnade.store.catalog import quote, rowid_alias, visible_rowid
+from colonnade.store.keycode import COLLATIONS
+
+
+class _Candidate:
+    """A table under examination: what several rules look at, read once."""
+
+    def __init__(self, db: apsw.Connection, schema: str, name: str) -> None:
+        self.db, self.schema, self.name = db, schema, name
+        self.place = quote(schema)
+        listed = db.execute(f"PRAGMA {self.place}.table_list({quote(name)})").fetchall()
+        mine = [row for row in listed if row[0].lower() == schema.lower()]
+        self.kind: str | None = mine[0][2] if mine else None
+        self.without_rowid = bool(mine and mine[0][4])
+
+    def pragma(self, pragma: str, argument: str | None = None) -> list[tuple[object, ...]]:
+        rows: list[tuple[object, ...]] = self.db.execute(
+            f"PRAGMA {self.place}.{pragma}({quote(argument or self.name)})"
+        ).fetchall()
+        return rows
+
+
+def _not_a_table(table: _Candidate) -> str | None:
+    if table.kind is None:
+        return "there is no such table"
+    if table.schema.lower() == "temp":
+        return "it is a temporary table"
+    if table.kind != "table":
+        return {"view": "it is a view", "virtual": "it is a virtual table"}.get(table.kind, "it is a shadow")
+    if table.name.lower().startswith("sqlite_"):
+        return "its name is reserved by SQLite"
+    return None
+
+
+def _encoding(table: _Candidate) -> str | None:
+    encoding = table.db.execute("PRAGMA encoding").get
+    return None if encoding == "UTF-8" else f"the database stores text as {encoding}"
+
+
+def _rowid(table: _Candidate) -> str | None:
+    if table.without_rowid:
+        return "it is a WITHOUT ROWID table"
+    columns = [str(row[1]) for row in table.pragma("table_xinfo")]
+    alias = rowid_alias(table.db, table.schema, table.name)
+    if alias is None and visible_rowid(columns) is None:
+        return "its columns hide every name of the rowid"
+    return None
+
+
+def _generated(table: _Candidate) -> str | None:
+    hidden = [row[1] for row in table.pragma("table_xinfo") if row[6]]
+    return f"column {hidden[0]} is generated" if hidden else None
+
+
+def _keys(table: _Candidate) -> str | None:
+    for _, index, unique, _, partial in table.pragma("index_list"):
+        if not unique:
+            continue
+        if partial:
+            return f"the UNIQUE index {index} is partial"
+        for _, column_number, _, _, collation, key in table.pragma("index_xinfo", str(index)):
+            if key and column_number == -2:
+                return f"the UNIQUE index {index} is on an expression"
+            if key and str(collation).upper() not in COLLATIONS:
+                return f"a key uses the collation {collation}"
+    return None
+
+
+def _collations(table: _Candidate) -> str | None:
+    """A column's own collation also orders it in queries and foreign keys."""
+    for row in table.pragma("table_xinfo"):
+        collation = table.db.column_metadata(table.schema, table.name, str(row[1]))[1]
+        if collation.upper() not in COLLATIONS:
+            return f"column {row[1]} uses the collation {collation}"
+    return None
+
+
+def _triggers(table: _Candidate) -> str | None:
+    """Simple and safe: a trigger that only mentions the table's name anywhere keeps it in row format."""
+    word = re.compile(rf"(?<![0-9a-z_$]){re.escape(table.name.lower())}(?![0-9a-z_$])")
+    for schema in {table.schema, "temp"}:
+        for name, on, sql in table.db.execute(
+            f"SELECT name, tbl_name, sql FROM {quote(schema)}.sqlite_schema WHERE type='trigger'"
+        ).fetchall():
+            if on.lower() == table.name.lower() or word.search(sql.lower()):
+                return f"the trigger {name} refers to it"
+    return None
+
+
+def _names_taken(table: _Candidate) -> str | None:
+    for suffix in disk.SHADOW_SUFFIXES:
+        name = table.name + suffix
+        taken = table.db.execute(
+            f"SELECT name FROM {table.place}.sqlite_schema WHERE name=? COLLATE NOCASE", (name,)
+        ).get
+        if taken is not None:
+            return f"the name {taken} is taken"
+    return None
+
+
+RULES: tuple[Callable[[_Candidate], str | None], ...] = (
+    _not_a_table,
+    _encoding,
+    _rowid,
+    _generated,
+    _collations,
+    _keys,
+    _triggers,
+    _names_taken,
+)
+
+
+def why_row_format(db: apsw.Connection, schema: str, name: str) -> str | None:
+    """Why a table must stay in row format, as a short phrase; None if it may turn to column format."""
+    table = _Candidate(db, schema, name)
+    return next((reason for rule in RULES if (reason := rule(table)) is not None), None)

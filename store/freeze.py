@@ -1,0 +1,167 @@
+"""Freeze and thaw: rows on their way between the row part and the row groups, and tombstones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from colonnade.store.keyindex import KeyZone, key_zone
+from colonnade.store.pager import RowGroupInfo
+from colonnade.store.rowgroup import encode_row_group
+from colonnade.store.switches import unnoticed
+from colonnade.store.values import INT64_MAX, INT64_MIN, IntArray, RowBatch, concat_batches
+
+if TYPE_CHECKING:
+    from colonnade.store.table import ColumnTable
+
+_THAW_ROWS = 16_384  # rows that are Python objects at a time
+
+
+def batch_key_zones(table: ColumnTable, batch: RowBatch) -> dict[str, KeyZone]:
+    """The key zones of a batch of rows by signature; its columns are all those of the table."""
+    by_id = dict(zip(table.column_ids, batch.columns, strict=True))
+    return {spec.signature: key_zone([by_id[i] for i in spec.column_ids], spec) for spec in table.key_specs()}
+
+
+def freeze(table: ColumnTable, *, keep_last: bool) -> int:
+    """Moves the row part into row groups. See ColumnTable.freeze."""
+    span, db = table.row_part.min_max(), table.store.db
+    if span is None:
+        return 0
+    wanted, moved = table.store.batch_rows(table.name, table.schema), 0
+    run = _Run()
+    with unnoticed(db), db:
+        for batch, stop, unreadable in table.row_part.pages(table.column_ids, span[0], span[1] - keep_last):
+            run.add(batch, stop, unreadable)
+            if run.row_count >= wanted:
+                moved += _store_run(table, run)
+                run = _Run()
+        moved += _store_run(table, run)
+    return moved
+
+
+class _Run:
+    """Consecutive rows of the row part that become one row group, but for those left behind."""
+
+    def __init__(self) -> None:
+        self.parts: list[RowBatch] = []
+        self.row_count = 0
+        self.stop = INT64_MIN
+        self.left: list[int] = []
+
+    def add(self, batch: RowBatch, stop: int, unreadable: list[int]) -> None:
+        self.stop = stop
+        self.left += unreadable
+        if batch.row_count:
+            self.parts.append(batch)
+            self.row_count += batch.row_count
+
+
+def _store_run(table: ColumnTable, run: _Run) -> int:
+    if not run.parts:
+        return 0
+    batch = concat_batches(run.parts)
+    assert batch.rowids is not None
+    group = encode_row_group(batch, table.column_ids, table.rowid_column)
+    table.put(group, batch_key_zones(table, batch), checked=True)
+    table.row_part.remove(int(batch.rowids[0]), int(batch.rowids[-1]), run.left)
+    return batch.row_count
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """Live rows of one row group: their positions, (n,) int64, ascending."""
+
+    group: RowGroupInfo
+    positions: IntArray
+
+
+def _find(table: ColumnTable, rowids: IntArray) -> Iterator[_Hit]:
+    """The live rows of the row groups with these rowids, row group by row group."""
+    wanted = np.unique(np.asarray(rowids, np.int64))
+    state = table.state()
+    for group in state.groups:
+        inside = wanted[(wanted >= group.first_rowid) & (wanted <= group.last_rowid)]
+        if not len(inside) or not group.live_count:
+            continue
+        reader = table.reader(group, state.tombstones.get(group.group_id))
+        positions = np.flatnonzero(np.isin(reader.rowids(0, group.row_count), inside))
+        if reader.live is not None:
+            positions = positions[reader.live[positions]]
+        if len(positions):
+            yield _Hit(group, positions)
+
+
+def delete(table: ColumnTable, rowids: IntArray) -> int:
+    """Tombstones rows. See ColumnTable.delete."""
+    db = table.store.db
+    with unnoticed(db), db:
+        hits = list(_find(table, rowids))
+        _bury(table, hits)
+    return sum(len(hit.positions) for hit in hits)
+
+
+def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
+    """Sets tombstones; a row group without a live row is removed, unless a cursor may still come to it."""
+    if not hits:
+        return
+    pager, names, known = table.store.pager, table.names, table.state().tombstones
+    for group, positions in ((hit.group, hit.positions) for hit in hits):
+        dead_count = group.dead_count + len(positions)
+        if dead_count == group.row_count and not table.open_scans:
+            pager.free_group(names, group.group_id)
+            continue
+        bits = np.zeros(group.row_count, np.uint8)
+        if group.group_id in known:
+            bits[:] = np.unpackbits(
+                np.frombuffer(known[group.group_id], np.uint8), count=group.row_count, bitorder="little"
+            )
+        bits[positions] = 1
+        bitmap = np.packbits(bits, bitorder="little").tobytes()
+        pager.write_tombstones(names, group.group_id, bitmap, dead_count)
+    table.changed()
+
+
+def thaw(table: ColumnTable, rowids: IntArray) -> int:
+    """Moves rows into the row part. See ColumnTable.thaw."""
+    db, state = table.store.db, table.state()
+    with unnoticed(db), db:
+        hits = list(_find(table, rowids))
+        for hit in hits:
+            reader = table.reader(hit.group, state.tombstones.get(hit.group.group_id))
+            for start in range(0, len(hit.positions), _THAW_ROWS):
+                positions = hit.positions[start : start + _THAW_ROWS]
+                columns = tuple(reader.take(column_id, positions) for column_id in table.column_ids)
+                batch = RowBatch(len(positions), columns, reader.rowids_at(positions))
+                table.row_part.insert(batch)
+        _bury(table, hits)
+    return sum(len(hit.positions) for hit in hits)
+
+
+def thaw_all(table: ColumnTable) -> int:
+    """Moves every row of the row groups into the row part, and frees the row groups."""
+    thawed, db = 0, table.store.db
+    with unnoticed(db), db:
+        for group in table.groups():
+            reader = table.reader(group, table.state().tombstones.get(group.group_id))
+            for batch in reader.batches(table.column_ids):
+                table.row_part.insert(batch)
+                thawed += batch.row_count
+            table.store.pager.free_group(table.names, group.group_id)
+        table.changed()
+    return thawed
+
+
+def settle_last(table: ColumnTable) -> None:
+    """Keeps the largest rowid in the row part, and AUTOINCREMENT's counter. See ColumnTable.settle_last."""
+    groups = table.state().groups
+    if not groups:
+        return
+    largest, span = table.largest_frozen(), table.row_part.min_max()
+    if largest is not None and (span is None or span[1] < largest):
+        thaw(table, np.array([largest]))
+    used = max(group.last_rowid for group in groups)
+    table.row_part.keep_sequence(min(used, INT64_MAX))

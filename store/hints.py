@@ -1,0 +1,104 @@
+"""Write hints: how many rows make a good row group for a table, and where each figure comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from colonnade.store.catalog import StoredColumn
+from colonnade.store.format import MAX_GROUP_ROWS
+
+# A row group is the unit of reading, of pruning and of memory. Per column it should be some hundred KB
+# encoded, so that SQLite reads a BLOB of many pages in one run; as decoded values it should stay in the
+# low MB, so that a few of them fit a small memory limit and a core's cache holds a column. 10 MiB of
+# values is 75k rows of TPC-H's lineitem (140 bytes), close to the 64k to 128k that DuckDB and Parquet use.
+TARGET_GROUP_BYTES = 10 * 1024 * 1024
+MIN_ROWS = 4096  # one block: below it the fixed cost of a chunk outweighs its values
+MAX_RECOMMENDED_ROWS = 131_072  # narrow tables: longer groups prune worse and gain no speed
+# Decoded values of one batch may take this much at most; a batch exists about twice while it is encoded.
+MAX_GROUP_BYTES = 64 * 1024 * 1024
+
+_NUMBER_BYTES = 8
+_TEXT_BYTES = 24  # the mean of a text column with no declared length, over TPC-H and common open data
+_LENGTH = re.compile(r"\((\d+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A figure and where it came from."""
+
+    value: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteHints:
+    """What the store tells writers about one table (rows and bytes are per row group)."""
+
+    target_bytes: Hint
+    bytes_per_row: Hint  # of values, as counted by raw_bytes in store.format
+    stored_bytes_per_row: Hint  # encoded; 0 before anything is stored
+    recommended_rows: Hint
+    maximum_rows: Hint
+
+    def rows(self) -> list[tuple[str, int, str]]:
+        """(name, figure, where it came from) for each hint."""
+        return [(name, getattr(self, name).value, getattr(self, name).source) for name in self.__slots__]
+
+
+def declared_bytes(columns: Sequence[StoredColumn]) -> int:
+    """Bytes of values in a row, guessed from the declared types."""
+    return max(1, sum(_column_bytes(column.decl_type) for column in columns))
+
+
+def _column_bytes(decl_type: str) -> int:
+    upper = decl_type.upper()
+    if not any(word in upper for word in ("CHAR", "CLOB", "TEXT", "BLOB")):
+        return _NUMBER_BYTES
+    length = _LENGTH.search(upper)
+    if length is None:
+        return _TEXT_BYTES
+    declared = int(length[1])
+    # CHAR(n) is filled; VARCHAR(n) is a limit that values seldom reach.
+    return max(1, min(declared, 4096) if "VAR" not in upper else min(declared // 2 + 1, 4096))
+
+
+def write_hints(declared: int, measured: tuple[int, int, int] | None) -> WriteHints:
+    """The hints of a table.
+
+    declared  declared_bytes of its columns
+    measured  rows, bytes of values and bytes stored of its row groups; None if it has none
+    """
+    if measured is None:
+        per_row = Hint(declared, "declared types")
+        stored = Hint(0, "no row group written yet")
+    else:
+        rows, raw, size = measured
+        per_row = Hint(max(1, raw // rows), f"{rows} rows in row groups")
+        stored = Hint(max(1, size // rows), f"{rows} rows in row groups")
+    fitting = TARGET_GROUP_BYTES // per_row.value
+    maximum = max(1, min(MAX_GROUP_ROWS, MAX_GROUP_BYTES // per_row.value))
+    recommended, why = fitting, "target bytes / bytes per row"
+    if fitting > MAX_RECOMMENDED_ROWS:
+        recommended, why = MAX_RECOMMENDED_ROWS, "longer row groups prune worse"
+    elif fitting < MIN_ROWS:
+        recommended, why = min(MIN_ROWS, maximum), "shorter row groups cost more than their values"
+    limit = "format" if maximum == MAX_GROUP_ROWS else f"{MAX_GROUP_BYTES} bytes of values"
+    return WriteHints(
+        target_bytes=Hint(TARGET_GROUP_BYTES, "built in"),
+        bytes_per_row=per_row,
+        stored_bytes_per_row=stored,
+        recommended_rows=Hint(recommended, why),
+        maximum_rows=Hint(maximum, limit),
+    )
+
+
+def clamp_batch(asked: int, hints: WriteHints) -> tuple[int, str | None]:
+    """Rows in a batch: as asked, or as the hints say for 0; and a warning if that was above the maximum."""
+    if asked <= 0:
+        return hints.recommended_rows.value, None
+    maximum = hints.maximum_rows.value
+    if asked > maximum:
+        return maximum, f"batch_size {asked} is above the maximum of {maximum}; using {maximum}"
+    return asked, None

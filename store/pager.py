@@ -1,0 +1,193 @@
+"""Pager: the only module that reads or writes column chunks and row group records, and it counts each one.
+
+SQLite is underneath: every call is one or two statements on the shadow tables (store.format), inside
+whatever transaction the connection is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import apsw
+
+from colonnade.store import format as disk
+from colonnade.store.catalog import ShadowNames
+from colonnade.store.chunk import EncodedChunk, ZoneMap
+from colonnade.store.counters import Counters
+from colonnade.store.errors import Corrupt
+
+Blob = bytes | memoryview
+_MEASURED_GROUPS = 4  # each costs one page read per column, at every batch
+
+
+@dataclass(frozen=True, slots=True)
+class RowGroupInfo:
+    """The record of one row group (ROW_GROUPS_DDL in store.format)."""
+
+    group_id: int
+    row_count: int
+    dead_count: int
+    first_rowid: int
+    last_rowid: int
+    checked: bool
+    bytes: int
+
+    @property
+    def live_count(self) -> int:
+        return self.row_count - self.dead_count
+
+
+class Pager(Protocol):
+    """What the store asks of its backend; tests put failing ones in its place."""
+
+    counters: Counters
+
+    def read_chunk(self, table: ShadowNames, chunk_id: int) -> Blob: ...
+    def write_chunk(self, table: ShadowNames, chunk_id: int, chunk: EncodedChunk) -> None: ...
+    def read_zones(self, table: ShadowNames, column_id: int) -> dict[int, ZoneMap]: ...
+    def read_groups(self, table: ShadowNames) -> list[RowGroupInfo]: ...
+    def measure(self, table: ShadowNames) -> tuple[int, int, int] | None: ...
+    def write_group(self, table: ShadowNames, group: RowGroupInfo) -> None: ...
+    def free_group(self, table: ShadowNames, group_id: int) -> None: ...
+    def read_tombstones(self, table: ShadowNames) -> dict[int, bytes]: ...
+    def write_tombstones(self, table: ShadowNames, group_id: int, bitmap: bytes, dead_count: int) -> None: ...
+
+
+class SqlitePager:
+    """The pager over an apsw connection."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self.db = db
+        self.counters = Counters(db)
+
+    def read_chunk(self, table: ShadowNames, chunk_id: int) -> Blob:
+        """The BLOB of a chunk. Raises Corrupt if there is none."""
+        data = self.db.execute(f"SELECT data FROM {table.chunks} WHERE chunk_id=?", (chunk_id,)).get
+        if not isinstance(data, bytes):
+            group_id, column_id = divmod(chunk_id, disk.COLUMN_ID_SPAN)
+            raise Corrupt(f"table {table.name}: row group {group_id} has no chunk of column {column_id}")
+        counters = self.counters.of(table.key)
+        counters.chunks_read += 1
+        counters.bytes_read += len(data)
+        return data
+
+    def write_chunk(self, table: ShadowNames, chunk_id: int, chunk: EncodedChunk) -> None:
+        """Puts a chunk, over an older one of the same id if there is one."""
+        counters, zone, size = self.counters.of(table.key), chunk.zone, len(chunk.data)
+        old = self.db.execute(f"SELECT length(data) FROM {table.chunks} WHERE chunk_id=?", (chunk_id,)).get
+        if old is not None:
+            counters.chunks_overwritten += 1
+            counters.bytes_overwritten += old
+        self.db.execute(
+            f"REPLACE INTO {table.chunks}(chunk_id, null_count, classes, min, max, raw_bytes, data)"
+            " VALUES(?, ?, ?, ?, ?, ?, ?)",
+            (chunk_id, zone.null_count, int(zone.classes), zone.min, zone.max, chunk.raw_bytes, chunk.data),
+        )
+        counters.chunks_put += 1
+        counters.bytes_put += size
+
+    def read_zones(self, table: ShadowNames, column_id: int) -> dict[int, ZoneMap]:
+        """The zone maps of a column by row group. Touches the first page of each chunk, not its BLOB."""
+        rows = self.db.execute(
+            f"SELECT g.group_id, c.null_count, c.classes, c.min, c.max FROM {table.groups} g"
+            f" JOIN {table.chunks} c ON c.chunk_id = g.group_id * {disk.COLUMN_ID_SPAN} + ?",
+            (column_id,),
+        )
+        zones = {}
+        for group_id, null_count, classes, low, high in rows:
+            if not (isinstance(null_count, int) and isinstance(classes, int) and null_count >= 0):
+                raise Corrupt(f"table {table.name}: the zone map of row group {group_id} is damaged")
+            zones[group_id] = ZoneMap(null_count, classes, low, high)
+        return zones
+
+    def read_groups(self, table: ShadowNames) -> list[RowGroupInfo]:
+        """All row groups, by id."""
+        rows = self.db.execute(
+            "SELECT group_id, row_count, dead_count, first_rowid, last_rowid, checked, bytes"
+            f" FROM {table.groups} ORDER BY group_id"
+        )
+        return [_group(table, row) for row in rows]
+
+    def measure(self, table: ShadowNames) -> tuple[int, int, int] | None:
+        """Rows, bytes of values and bytes stored of the newest row groups; None if there are none."""
+        rows, size, first = self.db.execute(
+            "SELECT sum(row_count), sum(bytes), min(group_id) FROM"
+            f" (SELECT * FROM {table.groups} ORDER BY group_id DESC LIMIT {_MEASURED_GROUPS})"
+        ).fetchall()[0]
+        if not rows:
+            return None
+        raw = self.db.execute(
+            f"SELECT sum(raw_bytes) FROM {table.chunks} WHERE chunk_id>=?", (disk.chunk_id(first, 0),)
+        ).get
+        return rows, raw, size
+
+    def write_group(self, table: ShadowNames, group: RowGroupInfo) -> None:
+        """Adds the record of a new row group."""
+        self.db.execute(
+            f"INSERT INTO {table.groups}"
+            "(group_id, row_count, dead_count, first_rowid, last_rowid, checked, bytes)"
+            " VALUES(?, ?, ?, ?, ?, ?, ?)",
+            (
+                group.group_id,
+                group.row_count,
+                group.dead_count,
+                group.first_rowid,
+                group.last_rowid,
+                int(group.checked),
+                group.bytes,
+            ),
+        )
+        self.counters.of(table.key).groups_put += 1
+
+    def free_group(self, table: ShadowNames, group_id: int) -> None:
+        """Removes a row group: its chunks, tombstones, key zones and record."""
+        counters = self.counters.of(table.key)
+        first = disk.chunk_id(group_id, 0)
+        span = (first, first + disk.COLUMN_ID_SPAN - 1)
+        where = "WHERE chunk_id BETWEEN ? AND ?"
+        chunks, size = self.db.execute(
+            f"SELECT count(*), coalesce(sum(length(data)), 0) FROM {table.chunks} {where}", span
+        ).fetchall()[0]
+        self.db.execute(f"DELETE FROM {table.chunks} {where}", span)
+        for name in (table.tombstones, table.keys, table.groups):
+            self.db.execute(f"DELETE FROM {name} WHERE group_id=?", (group_id,))
+        counters.chunks_freed += chunks
+        counters.bytes_freed += size
+        counters.groups_freed += 1
+
+    def read_tombstones(self, table: ShadowNames) -> dict[int, bytes]:
+        """The tombstone bitmaps of the row groups that have any: one bit a row of those groups."""
+        rows = self.db.execute(f"SELECT group_id, bitmap FROM {table.tombstones}")
+        return {group_id: bytes(bitmap) for group_id, bitmap in _bitmaps(table, rows)}
+
+    def write_tombstones(self, table: ShadowNames, group_id: int, bitmap: bytes, dead_count: int) -> None:
+        """Replaces the tombstones of a row group."""
+        self.db.execute(f"REPLACE INTO {table.tombstones}(group_id, bitmap) VALUES(?, ?)", (group_id, bitmap))
+        self.db.execute(f"UPDATE {table.groups} SET dead_count=? WHERE group_id=?", (dead_count, group_id))
+
+
+def _bitmaps(table: ShadowNames, rows: Iterable[tuple[object, object]]) -> Iterable[tuple[int, bytes]]:
+    for group_id, bitmap in rows:
+        if not (isinstance(group_id, int) and isinstance(bitmap, bytes)):
+            raise Corrupt(f"table {table.name}: the tombstones of row group {group_id} are damaged")
+        yield group_id, bitmap
+
+
+def _group(table: ShadowNames, row: tuple[object, ...]) -> RowGroupInfo:
+    group_id, row_count, dead_count, first, last, checked, size = row
+    if not (
+        isinstance(group_id, int)
+        and isinstance(row_count, int)
+        and isinstance(dead_count, int)
+        and isinstance(first, int)
+        and isinstance(last, int)
+        and isinstance(checked, int)
+        and isinstance(size, int)
+        and 0 < row_count <= disk.MAX_GROUP_ROWS
+        and 0 <= dead_count <= row_count
+        and first <= last
+    ):
+        raise Corrupt(f"table {table.name}: the record of row group {group_id} is damaged")
+    return RowGroupInfo(group_id, row_count, dead_count, first, last, bool(checked), size)

@@ -1,0 +1,224 @@
+"""The row part of a table in column format: reading it in batches, moving rows in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import apsw
+import numpy as np
+
+from colonnade.store.catalog import TableInfo, quote
+from colonnade.store.errors import OperationalError
+from colonnade.store.switches import moving_rows
+from colonnade.store.values import (
+    INT64_MAX,
+    INT64_MIN,
+    RowBatch,
+    SQLiteValue,
+    concat_batches,
+    from_python,
+    null_column,
+    to_python,
+)
+
+_READ_ROWS = 4096  # rows held as Python objects at a time
+Row = tuple[SQLiteValue, ...]
+Equalities = Sequence[tuple[str, SQLiteValue]]
+
+
+class RowPart:
+    """The ordinary table behind a table in column format."""
+
+    def __init__(self, db: apsw.Connection, info: TableInfo) -> None:
+        self._db, self._info = db, info
+        self._table = info.names.rows
+        self._rowid = quote(info.rowid_name)
+        self._names = {column.column_id: quote(column.name) for column in info.columns}
+        self._names[0] = self._rowid
+
+    def min_max(self) -> tuple[int, int] | None:
+        """The smallest and the largest rowid, None if there are no rows."""
+        least = self._db.execute(f"SELECT min({self._rowid}) FROM {self._table}").get
+        if least is None:
+            return None
+        return least, self._db.execute(f"SELECT max({self._rowid}) FROM {self._table}").get
+
+    def count(self, limit: int = -1) -> int:
+        """How many rows there are; with a limit, how many of the first `limit`."""
+        rows = self._table if limit < 0 else f"(SELECT 1 FROM {self._table} LIMIT {limit})"
+        count: int = self._db.execute(f"SELECT count(*) FROM {rows}").get
+        return count
+
+    def row(self, rowid: int, column_ids: Sequence[int]) -> Row | None:
+        """One row: its rowid, then the columns."""
+        cursor = self._db.execute(f"{self._select(column_ids)} WHERE {self._rowid}=?", (rowid,))
+        try:
+            rows: list[Row] = cursor.fetchall()
+        except UnicodeDecodeError as error:
+            raise undecodable(error) from None
+        return rows[0] if rows else None
+
+    def page(
+        self, column_ids: Sequence[int], first: int, last: int, limit: int, exact: Equalities = ()
+    ) -> list[Row]:
+        """Up to `limit` rows with first <= rowid <= last, in rowid order: rowid, then the columns.
+
+        exact  further conditions in SQL, with a value each
+        """
+        where = "".join(f" AND {sql}" for sql, _ in exact)
+        sql = (
+            f"{self._select(column_ids)} WHERE {self._rowid}>=? AND {self._rowid}<=?{where}"
+            f" ORDER BY {self._rowid} LIMIT ?"
+        )
+        values = (first, last, *(value for _, value in exact), limit)
+        try:
+            rows: list[Row] = self._db.execute(sql, values).fetchall()
+        except UnicodeDecodeError as error:
+            raise undecodable(error) from None
+        return rows
+
+    def batches(
+        self,
+        column_ids: Sequence[int],
+        first: int = INT64_MIN,
+        last: int = INT64_MAX,
+        batch_rows: int = _READ_ROWS,
+    ) -> Iterator[RowBatch]:
+        """The rows with first <= rowid <= last in rowid order. No statement stays open between batches."""
+        parts: list[RowBatch] = []
+        held = 0
+        for batch in self._later(column_ids, first, last, ()):
+            parts.append(batch)
+            held += batch.row_count
+            if held < batch_rows:
+                continue
+            whole = concat_batches(parts)
+            stop = held - held % batch_rows
+            for start in range(0, stop, batch_rows):
+                yield whole.slice(start, batch_rows)
+            parts, held = [whole.slice(stop, held - stop)], held - stop
+        if held:
+            yield concat_batches(parts)
+
+    def held(self, column_ids: Sequence[int], first: int, last: int, exact: Equalities) -> Iterator[RowBatch]:
+        """Like batches, but as the row part is now: a small one is read at once, and of a large one no row
+        beyond its present largest rowid is read, so that INSERT INTO t SELECT FROM t comes to an end.
+        """
+        rows = self.page(column_ids, first, last, _READ_ROWS, exact)
+        batches: list[RowBatch] = [to_batch(rows, len(column_ids))] if rows else []
+        if len(rows) < _READ_ROWS:
+            return iter(batches)
+        span = self.min_max()
+        stop = last if span is None else min(last, span[1])
+        return chain(batches, self._later(column_ids, int(rows[-1][0] or 0) + 1, stop, exact))
+
+    def _later(
+        self, column_ids: Sequence[int], first: int, last: int, exact: Equalities
+    ) -> Iterator[RowBatch]:
+        while first <= last:
+            rows = self.page(column_ids, first, last, _READ_ROWS, exact)
+            if rows:
+                yield to_batch(rows, len(column_ids))
+                first = int(rows[-1][0] or 0) + 1
+            if len(rows) < _READ_ROWS:
+                return
+
+    def pages(
+        self, column_ids: Sequence[int], first: int, last: int
+    ) -> Iterator[tuple[RowBatch, int, list[int]]]:
+        """Rows with first <= rowid <= last for freezing: some rows, the rowid up to which they reach, and the
+        rowids among them whose row has text that is not UTF-8: a column chunk cannot hold those.
+        """
+        while first <= last:
+            unreadable: list[int] = []
+            try:
+                rows = self.page(column_ids, first, last, _READ_ROWS)
+                ends = [row[0] for row in rows[-1:]]
+            except OperationalError:
+                rows, unreadable, ends = self._page_by_row(column_ids, first, last)
+            full = len(rows) + len(unreadable) == _READ_ROWS
+            stop = int(ends[0] or 0) if full else last
+            yield to_batch(rows, len(column_ids)), stop, unreadable
+            first = stop + 1
+
+    def _page_by_row(
+        self, column_ids: Sequence[int], first: int, last: int
+    ) -> tuple[list[Row], list[int], list[SQLiteValue]]:
+        rows: list[Row] = []
+        unreadable = []
+        rowids = [row[0] for row in self.page((), first, last, _READ_ROWS)]
+        for rowid in map(int, rowids):  # type: ignore[arg-type]
+            try:
+                row = self.row(rowid, column_ids)
+            except OperationalError:
+                unreadable.append(rowid)
+            else:
+                assert row is not None
+                rows.append(row)
+        return rows, unreadable, rowids[-1:]
+
+    def _select(self, column_ids: Sequence[int]) -> str:
+        wanted = ", ".join([self._rowid, *(self._names[i] for i in column_ids)])
+        return f"SELECT {wanted} FROM {self._table}"
+
+    def insert(self, batch: RowBatch) -> None:
+        """Adds rows with their rowids and all columns, unseen by triggers, foreign keys and CHECKs."""
+        assert batch.rowids is not None
+        values: list[Sequence[SQLiteValue]] = [to_python(column) for column in batch.columns]
+        names = [self._names[column.column_id] for column in self._info.columns]
+        if not self._info.rowid_column:
+            names, values = [self._rowid, *names], [batch.rowids.tolist(), *values]
+        marks = ", ".join("?" * len(names))
+        with moving_rows(self._db, checks=self._info.checks):
+            self._db.executemany(
+                f"INSERT OR ABORT INTO {self._table}({', '.join(names)}) VALUES({marks})",
+                zip(*values, strict=True),
+            )
+
+    def remove(self, first: int, last: int, keep: Sequence[int] = ()) -> None:
+        """Deletes the rows with first <= rowid <= last but those of `keep`, unseen by triggers and foreign
+        keys.
+        """
+        kept = sorted({rowid for rowid in keep if first <= rowid <= last})
+        starts, stops = [first, *(rowid + 1 for rowid in kept)], [*(rowid - 1 for rowid in kept), last]
+        with moving_rows(self._db, checks=False):
+            for start, stop in zip(starts, stops, strict=True):
+                if start <= stop:
+                    where = f"{self._rowid}>=? AND {self._rowid}<=?"
+                    self._db.execute(f"DELETE FROM {self._table} WHERE {where}", (start, stop))
+
+    def keep_sequence(self, at_least: int) -> None:
+        """Raises the AUTOINCREMENT counter of the table to `at_least`."""
+        if not self._info.autoincrement:
+            return
+        sequence = f"{quote(self._info.names.schema)}.sqlite_sequence"
+        name = self._info.names.rows_name
+        known = self._db.execute(f"SELECT max(seq) FROM {sequence} WHERE name=?", (name,)).get
+        if known is None:
+            self._db.execute(f"INSERT INTO {sequence}(name, seq) VALUES(?, ?)", (name, at_least))
+        elif known < at_least:
+            self._db.execute(f"UPDATE {sequence} SET seq=? WHERE name=?", (at_least, name))
+
+    def sequence(self) -> int:
+        """The largest rowid that AUTOINCREMENT remembers; the smallest integer for other tables."""
+        if not self._info.autoincrement:
+            return INT64_MIN
+        known: int | None = self._db.execute(
+            f"SELECT max(seq) FROM {quote(self._info.names.schema)}.sqlite_sequence WHERE name=?",
+            (self._info.names.rows_name,),
+        ).get
+        return INT64_MIN if known is None else known
+
+
+def to_batch(rows: Sequence[Row], column_count: int) -> RowBatch:
+    """Rows of `rowid, columns...` as a batch."""
+    if not rows:
+        return RowBatch(0, tuple(null_column(0) for _ in range(column_count)), np.empty(0, np.int64))
+    rowids, *columns = zip(*rows, strict=True)
+    return RowBatch(len(rows), tuple(from_python(values) for values in columns), np.array(rowids, np.int64))
+
+
+def undecodable(error: UnicodeDecodeError) -> OperationalError:
+    """What sqlite3 raises for text that is not UTF-8."""
+    return OperationalError(f"Could not decode to UTF-8 text {bytes(error.object)!r}")

@@ -1,0 +1,274 @@
+"""Scans: the rows of row groups and row part in ascending rowid order, a batch at a time.
+
+Every source is ascending in itself. A row group is opened only when the scan reaches its first rowid, so
+row groups that do not overlap are read one after another, and only overlapping ones are merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from colonnade.store.errors import Corrupt
+from colonnade.store.pager import RowGroupInfo
+from colonnade.store.prune import Condition
+from colonnade.store.values import (
+    INT64_MAX,
+    INT64_MIN,
+    Column,
+    IntArray,
+    Kind,
+    RowBatch,
+    concat_batches,
+    concat_columns,
+)
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class RowidRange:
+    """first <= rowid <= last."""
+
+    first: int = INT64_MIN
+    last: int = INT64_MAX
+
+    def meets(self, group: RowGroupInfo) -> bool:
+        return self.first <= group.last_rowid and group.first_rowid <= self.last
+
+
+EVERYTHING = RowidRange()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A run of ascending batches, none of whose rowids is below `first_rowid`."""
+
+    first_rowid: int
+    open: Callable[[], Iterator[RowBatch]]
+
+
+class _Head:
+    """The batch of an open source that is being consumed."""
+
+    __slots__ = ("batch", "batches", "last", "rowids")
+
+    def __init__(self, source: Source) -> None:
+        self.batches = source.open()
+        self.advance()
+
+    def advance(self) -> None:
+        self.batch: RowBatch | None = None
+        for batch in self.batches:
+            if batch.row_count:
+                self._hold(batch)
+                return
+
+    def _hold(self, batch: RowBatch) -> None:
+        assert batch.rowids is not None
+        self.batch, self.rowids, self.last = batch, batch.rowids, int(batch.rowids[-1])
+
+    def take(self, bound: int) -> RowBatch | None:
+        """Removes the rows up to `bound` from the head and returns them."""
+        batch = self.batch
+        assert batch is not None
+        if self.last <= bound:
+            self.advance()
+            return batch
+        count = int(np.searchsorted(self.rowids, bound, "right"))
+        if not count:
+            return None
+        self._hold(batch.slice(count, batch.row_count - count))
+        return batch.slice(0, count)
+
+
+def merge(sources: Sequence[Source]) -> Iterator[RowBatch]:
+    """All rows of the sources in ascending rowid order; equal rowids in the order of the sources.
+
+    Memory: one batch of each source whose range the scan is in.
+    """
+    order = sorted(range(len(sources)), key=lambda i: (-sources[i].first_rowid, -i))
+    pending = [sources[i] for i in order]  # popped from the end
+    heads: list[_Head] = []
+    while True:
+        bound = min((head.last for head in heads), default=None)
+        while pending and (bound is None or pending[-1].first_rowid <= bound):
+            head = _Head(pending.pop())
+            if head.batch is not None:
+                heads.append(head)
+                bound = head.last if bound is None else min(bound, head.last)
+        if bound is None:
+            return
+        parts = [part for head in heads if (part := head.take(bound)) is not None]
+        heads = [head for head in heads if head.batch is not None]
+        yield parts[0] if len(parts) == 1 else _interleave(parts)
+
+
+def _interleave(parts: Sequence[RowBatch]) -> RowBatch:
+    batch = concat_batches(parts)
+    assert batch.rowids is not None
+    return batch.take(np.argsort(batch.rowids, kind="stable"))
+
+
+def live_mask(bitmap: bytes | None, row_count: int) -> BoolArray | None:
+    """True where a row of a row group is not tombstoned; None if all are live."""
+    if bitmap is None:
+        return None
+    if len(bitmap) != (row_count + 7) // 8:
+        raise Corrupt("a tombstone bitmap does not fit its row group")
+    return np.unpackbits(np.frombuffer(bitmap, np.uint8), count=row_count, bitorder="little") == 0
+
+
+class Chunk(Protocol):
+    """A column chunk to read from: a ChunkReader, or one with a cache before it."""
+
+    @property
+    def rows(self) -> int: ...
+    @property
+    def block_rows(self) -> int: ...
+    def block(self, number: int) -> Column: ...
+    def take(self, positions: IntArray) -> Column: ...
+
+
+class GroupReader:
+    """Block-wise reading of one row group: rowids first, then the filter columns, then the rest.
+
+    open_chunk  gives the chunk of a column id, and may give a new one each time
+    """
+
+    def __init__(
+        self,
+        group: RowGroupInfo,
+        rowid_column: int,
+        bitmap: bytes | None,
+        open_chunk: Callable[[int], Chunk],
+    ) -> None:
+        self.group, self._rowid_column, self._open = group, rowid_column, open_chunk
+        self.live = live_mask(bitmap, group.row_count)
+        self.blocks_decoded = 0
+
+    def _chunk(self, column_id: int) -> Chunk:
+        chunk = self._open(column_id)
+        if chunk.rows != self.group.row_count:
+            raise Corrupt(f"row group {self.group.group_id}: column {column_id} has {chunk.rows} rows")
+        return chunk
+
+    def span(self, column_id: int, start: int, stop: int) -> Column:
+        """The values of rows start to stop of one column."""
+        chunk = self._chunk(column_id)
+        size = chunk.block_rows
+        first, last = start // size, (stop - 1) // size
+        column = concat_columns([chunk.block(number) for number in range(first, last + 1)])
+        self.blocks_decoded += last + 1 - first
+        return column.slice(start - first * size, stop - start)
+
+    def rowids(self, start: int, stop: int) -> IntArray:
+        """The rowids of rows start to stop, checked to be integers in ascending order."""
+        return rowid_values(self.span(self._rowid_column, start, stop), self.group)
+
+    def batches(
+        self,
+        column_ids: Sequence[int],
+        span: RowidRange = EVERYTHING,
+        conditions: Sequence[Condition] = (),
+    ) -> Iterator[RowBatch]:
+        """The live rows of the group in the span that may satisfy the conditions, a block at a time."""
+        step = max(self._chunk(i).block_rows for i in {*column_ids, self._rowid_column})
+        for start in range(self._first_step(span.first, step) * step, self.group.row_count, step):
+            stop = min(start + step, self.group.row_count)
+            rowids = self.rowids(start, stop)
+            if int(rowids[0]) > span.last:
+                return
+            keep = self._keep(start, stop, rowids, span)
+            columns: dict[int, Column] = {}
+            for condition in conditions:
+                if condition.column_id not in columns:
+                    columns[condition.column_id] = self.span(condition.column_id, start, stop)
+                mask = condition.rows(columns[condition.column_id])
+                if mask is not None:
+                    keep = mask if keep is None else keep & mask
+                if keep is not None and not keep.any():
+                    break
+            batch = self._collect(column_ids, columns, rowids, keep, start, stop)
+            if batch is not None:
+                yield batch
+
+    def _keep(self, start: int, stop: int, rowids: IntArray, span: RowidRange) -> BoolArray | None:
+        keep = None if self.live is None else self.live[start:stop]
+        if int(rowids[0]) < span.first or int(rowids[-1]) > span.last:
+            inside = (rowids >= span.first) & (rowids <= span.last)
+            keep = inside if keep is None else keep & inside
+        return keep
+
+    def _collect(
+        self,
+        column_ids: Sequence[int],
+        columns: dict[int, Column],
+        rowids: IntArray,
+        keep: BoolArray | None,
+        start: int,
+        stop: int,
+    ) -> RowBatch | None:
+        positions = None
+        if keep is not None:
+            positions = np.flatnonzero(keep)
+            if not len(positions):
+                return None
+            if len(positions) == stop - start:
+                positions = None
+        wanted = []
+        for column_id in column_ids:
+            column = columns.get(column_id)
+            if column is None:
+                column = columns[column_id] = self.span(column_id, start, stop)
+            wanted.append(column)
+        batch = RowBatch(stop - start, tuple(wanted), rowids)
+        return batch if positions is None else batch.take(positions)
+
+    def _first_step(self, first_rowid: int, step: int) -> int:
+        """The step that holds the first row with rowid >= first_rowid, by binary search."""
+        if first_rowid <= self.group.first_rowid:
+            return 0
+        low, high = 0, (self.group.row_count - 1) // step
+        while low < high:
+            middle = (low + high) // 2
+            stop = min((middle + 1) * step, self.group.row_count)
+            if int(self.rowids(stop - 1, stop)[0]) < first_rowid:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def take(self, column_id: int, positions: IntArray) -> Column:
+        """The values of one column at ascending positions; decodes only their blocks."""
+        return self._chunk(column_id).take(positions)
+
+    def rowids_at(self, positions: IntArray) -> IntArray:
+        """The rowids at ascending positions."""
+        return rowid_values(self.take(self._rowid_column, positions), self.group)
+
+    def position(self, rowid: int) -> int | None:
+        """Where the live row with this rowid is."""
+        block_rows = self._chunk(self._rowid_column).block_rows
+        start = self._first_step(rowid, block_rows) * block_rows
+        rowids = self.rowids(start, min(start + block_rows, self.group.row_count))
+        at = int(np.searchsorted(rowids, rowid))
+        while at < len(rowids) and int(rowids[at]) == rowid:
+            if self.live is None or self.live[start + at]:
+                return start + at
+            at += 1
+        return None
+
+
+def rowid_values(column: Column, group: RowGroupInfo) -> IntArray:
+    """The rowids of a row group as an array. Raises Corrupt where they cannot be."""
+    if column.kind is not Kind.INTEGER or column.data.null_count:
+        raise Corrupt(f"row group {group.group_id}: its rowids are not integers")
+    rowids: IntArray = column.data.to_numpy()
+    if len(rowids) > 1 and not (rowids[1:] >= rowids[:-1]).all():
+        raise Corrupt(f"row group {group.group_id}: its rowids are not in ascending order")
+    return rowids

@@ -1,0 +1,135 @@
+"""What a connection remembers of a table between statements, and how it knows that it still holds.
+
+t_cln_meta has a `stamp`, which every change of the row groups replaces by a value never used before.
+Reading it costs one look-up and tells of every way in which the row groups can have changed: this
+connection's writes, ROLLBACK, ROLLBACK TO, and other connections.
+
+Chunks stay readable by (row group id, column id) for longer: a connection never uses a group id twice, not
+even after a rollback (`ids`), so only a stamp of another connection makes it forget them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from colonnade.store.chunk import ChunkReader
+from colonnade.store.keyindex import KeyZone
+from colonnade.store.pager import RowGroupInfo
+from colonnade.store.values import Column, IntArray
+from colonnade.store.zonemap import ZoneMap
+
+
+@dataclass(slots=True)
+class TableState:
+    """The small facts about the row groups of a table under one stamp: one entry a row group each.
+
+    tombstones  the exception: one bit a row, of the row groups that have any
+    """
+
+    stamp: str
+    groups: list[RowGroupInfo]
+    tombstones: dict[int, bytes]
+    zones: dict[int, dict[int, ZoneMap]] = field(default_factory=dict)
+    key_zones: dict[str, dict[int, KeyZone]] = field(default_factory=dict)
+
+
+class Stamps:
+    """Makes the stamps of one connection and knows them again."""
+
+    def __init__(self) -> None:
+        self._mine = secrets.token_hex(8) + "-"
+        self._numbers = itertools.count(1)
+
+    def fresh(self) -> str:
+        return f"{self._mine}{next(self._numbers)}"
+
+    def is_mine(self, stamp: str) -> bool:
+        return stamp.startswith(self._mine)
+
+
+class GroupIds:
+    """The largest row group id that this connection has used, by table."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def take(self, key: str, recorded_next: int) -> int:
+        """A new id, at least `recorded_next` (the one that t_cln_meta has)."""
+        taken = self._last[key] = max(recorded_next, self._last.get(key, 0) + 1)
+        return taken
+
+
+_Entry = tuple[str, int, int, int]  # table, row group, column, block; block -1 is the whole chunk
+
+
+class BlockCache:
+    """Chunks and decoded blocks of point look-ups, least recently used out first, within a byte limit.
+
+    Scans do not use it: they would only push out what look-ups come back to.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.bytes = 0
+        self._entries: OrderedDict[_Entry, tuple[ChunkReader | Column, int]] = OrderedDict()
+
+    def chunk(self, key: str, group_id: int, column_id: int) -> ChunkReader | None:
+        found = self._get((key, group_id, column_id, -1))
+        return found if isinstance(found, ChunkReader) else None
+
+    def put_chunk(self, key: str, group_id: int, column_id: int, chunk: ChunkReader, size: int) -> None:
+        self._put((key, group_id, column_id, -1), chunk, size)
+
+    def block(self, key: str, group_id: int, column_id: int, number: int) -> Column | None:
+        found = self._get((key, group_id, column_id, number))
+        return found if isinstance(found, Column) else None
+
+    def put_block(self, key: str, group_id: int, column_id: int, number: int, block: Column) -> None:
+        self._put((key, group_id, column_id, number), block, block.data.nbytes)
+
+    def _get(self, entry: _Entry) -> ChunkReader | Column | None:
+        found = self._entries.get(entry)
+        if found is None:
+            return None
+        self._entries.move_to_end(entry)
+        return found[0]
+
+    def _put(self, entry: _Entry, value: ChunkReader | Column, size: int) -> None:
+        old = self._entries.pop(entry, None)
+        self.bytes += size - (old[1] if old else 0)
+        self._entries[entry] = (value, size)
+        while self.bytes > self.limit and self._entries:
+            _, (_, freed) = self._entries.popitem(last=False)
+            self.bytes -= freed
+
+    def forget(self, key: str) -> None:
+        """Drops everything about one table."""
+        for entry in [entry for entry in self._entries if entry[0] == key]:
+            self.bytes -= self._entries.pop(entry)[1]
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self.bytes = 0
+
+
+class CachedChunk:
+    """A chunk whose decoded blocks go through the cache."""
+
+    __slots__ = ("_cache", "_chunk", "_id", "block_rows", "rows")
+
+    def __init__(self, cache: BlockCache, chunk_id: tuple[str, int, int], chunk: ChunkReader) -> None:
+        self._cache, self._id, self._chunk = cache, chunk_id, chunk
+        self.rows, self.block_rows = chunk.rows, chunk.block_rows
+
+    def block(self, number: int) -> Column:
+        block = self._cache.block(*self._id, number)
+        if block is None:
+            block = self._chunk.block(number)
+            self._cache.put_block(*self._id, number, block)
+        return block
+
+    def take(self, positions: IntArray) -> Column:
+        return self._chunk.take(positions)

@@ -1,0 +1,73 @@
+"""Connection switches the store turns for its own statements, and turns back whatever happens.
+
+Rows that move between the two parts of a table are no change to it: no trigger may fire, no foreign key
+may be checked, and the program's last_insert_rowid() must not move. sqlite3_db_config changes these
+inside a transaction too, where PRAGMA foreign_keys is ignored. A changed switch makes SQLite prepare all
+statements again, so a switch that already stands right is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import apsw
+
+FOREIGN_KEYS = apsw.SQLITE_DBCONFIG_ENABLE_FKEY
+TRIGGERS = apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER
+LEGACY_ALTER = apsw.SQLITE_DBCONFIG_LEGACY_ALTER_TABLE
+WRITABLE_SCHEMA = apsw.SQLITE_DBCONFIG_WRITABLE_SCHEMA
+DEFENSIVE = apsw.SQLITE_DBCONFIG_DEFENSIVE
+
+
+@contextmanager
+def switched(db: apsw.Connection, switch: int, value: bool) -> Iterator[None]:
+    """One sqlite3_db_config switch at `value` for the block."""
+    before = db.config(switch, -1)
+    if before == value:
+        yield
+        return
+    db.config(switch, int(value))
+    try:
+        yield
+    finally:
+        db.config(switch, before)
+
+
+@contextmanager
+def checks_ignored(db: apsw.Connection) -> Iterator[None]:
+    """CHECK constraints are not evaluated: the rows passed them, or were let through, when they came."""
+    before = bool(db.execute("PRAGMA ignore_check_constraints").get)
+    if before:
+        yield
+        return
+    db.execute("PRAGMA ignore_check_constraints=1")
+    try:
+        yield
+    finally:
+        db.execute("PRAGMA ignore_check_constraints=0")
+
+
+@contextmanager
+def unnoticed(db: apsw.Connection) -> Iterator[None]:
+    """last_insert_rowid() stays what the program's own INSERT made it."""
+    before = db.last_insert_rowid()
+    try:
+        yield
+    finally:
+        db.set_last_insert_rowid(before)
+
+
+@contextmanager
+def moving_rows(db: apsw.Connection, *, checks: bool) -> Iterator[None]:
+    """For rows on their way from one part of a table to the other.
+
+    checks   whether the table has CHECK constraints that must keep quiet
+    """
+    with ExitStack() as stack:
+        stack.enter_context(unnoticed(db))
+        stack.enter_context(switched(db, FOREIGN_KEYS, False))
+        stack.enter_context(switched(db, TRIGGERS, False))
+        if checks:
+            stack.enter_context(checks_ignored(db))
+        yield

@@ -1,0 +1,352 @@
+"""A table in column format: the face of the store. Row part and row groups as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from colonnade.store import format as disk
+from colonnade.store import freeze as moves
+from colonnade.store.catalog import StoredColumn, read_meta, user_ddl, write_meta
+from colonnade.store.chunk import ChunkReader, decode_chunk
+from colonnade.store.errors import Corrupt, OperationalError
+from colonnade.store.keycode import KeySpec
+from colonnade.store.keyindex import KeyZone
+from colonnade.store.keytable import read_key_zones, write_key_zones
+from colonnade.store.pager import Blob, RowGroupInfo
+from colonnade.store.prune import Condition
+from colonnade.store.rowgroup import EncodedRowGroup
+from colonnade.store.rowpart import RowPart
+from colonnade.store.scan import GroupReader, RowidRange, Source, live_mask, merge, rowid_values
+from colonnade.store.state import CachedChunk, TableState
+from colonnade.store.switches import unnoticed
+from colonnade.store.values import INT64_MAX, INT64_MIN, IntArray, RowBatch, SQLiteValue, to_python
+from colonnade.store.zonemap import ZoneMap
+
+if TYPE_CHECKING:
+    from colonnade.store.catalog import TableInfo
+    from colonnade.store.database import Store
+
+__all__ = ["ColumnTable", "RawRowGroup", "RowGroupInfo", "StoredColumn"]
+
+Prune = Callable[[int], bool]  # row group id -> whether a scan may leave it out
+
+
+@dataclass(frozen=True, slots=True)
+class RawRowGroup:
+    """A row group as stored, read by the thread that owns the connection; any thread may decode it."""
+
+    group: RowGroupInfo
+    column_ids: tuple[int, ...]
+    rowid_column: int
+    chunks: dict[int, Blob]
+    bitmap: bytes | None
+
+    @property
+    def positions(self) -> IntArray:
+        """Positions of the live rows in the group, (n,) int64, ascending."""
+        live = live_mask(self.bitmap, self.group.row_count)
+        return np.arange(self.group.row_count) if live is None else np.flatnonzero(live)
+
+    def decode(self) -> RowBatch:
+        """The live rows, with rowids; columns in the order of `column_ids`. Raises Corrupt."""
+        decoded = {column_id: decode_chunk(data) for column_id, data in self.chunks.items()}
+        for column_id, column in decoded.items():
+            if len(column) != self.group.row_count:
+                raise Corrupt(f"row group {self.group.group_id}: column {column_id} has {len(column)} rows")
+        rowids = rowid_values(decoded[self.rowid_column], self.group)
+        columns = tuple(decoded[column_id] for column_id in self.column_ids)
+        batch = RowBatch(self.group.row_count, columns, rowids)
+        return batch if self.bitmap is None else batch.take(self.positions)
+
+
+class ColumnTable:
+    """One table in column format, as one connection sees it."""
+
+    def __init__(self, store: Store, info: TableInfo) -> None:
+        self.store, self.info, self.names = store, info, info.names
+        self.name, self.schema = info.names.name, info.names.schema
+        self.columns: tuple[StoredColumn, ...] = info.columns
+        self.column_ids = tuple(column.column_id for column in info.columns)
+        self.rowid_column = info.rowid_column
+        self.rows_name = info.names.rows_name
+        self.row_part = RowPart(store.db, info)
+        positions = [i for i, column in enumerate(info.columns) if column.column_id == info.rowid_column]
+        self.alias_position = positions[0] if positions else None  # of the INTEGER PRIMARY KEY column
+        self.open_scans = 0  # cursors of the virtual table that are being read
+        self._state: TableState | None = None
+
+    @property
+    def ddl(self) -> str:
+        """The CREATE TABLE text as the user wrote it."""
+        return user_ddl(self.store.db, self.names)
+
+    def key_specs(self) -> tuple[KeySpec, ...]:
+        """The keys of the table: INTEGER PRIMARY KEY first, then one for each UNIQUE index."""
+        return self.info.key_specs
+
+    # --- what is known of the row groups -------------------------------------------------------------
+
+    def state(self) -> TableState:
+        """The current facts about the row groups; callers must not change them."""
+        store, names = self.store, self.names
+        stamp = read_meta(store.db, names, "stamp")
+        if not isinstance(stamp, str):
+            raise Corrupt(f"table {self.name} has no stamp")
+        if self._state is None or self._state.stamp != stamp:
+            if not store.stamps.is_mine(stamp):
+                store.cache.forget(names.key)
+            groups = store.pager.read_groups(names)
+            tombstones = store.pager.read_tombstones(names) if any(g.dead_count for g in groups) else {}
+            self._state = TableState(stamp, groups, tombstones)
+        return self._state
+
+    def changed(self) -> TableState:
+        """Stamps the table anew; the facts are read again when next wanted."""
+        write_meta(self.store.db, self.names, "stamp", self.store.stamps.fresh())
+        self._state = None
+        return self.state()
+
+    def groups(self) -> list[RowGroupInfo]:
+        """All row groups, by id."""
+        return list(self.state().groups)
+
+    def group(self, group_id: int) -> RowGroupInfo:
+        for info in self.state().groups:
+            if info.group_id == group_id:
+                return info
+        raise OperationalError(f"table {self.name} has no row group {group_id}")
+
+    def zones(self, column_id: int) -> dict[int, ZoneMap]:
+        """The zone maps of a column by row group id, without reading a chunk."""
+        known = self.state().zones
+        if column_id not in known:
+            known[column_id] = self.store.pager.read_zones(self.names, column_id)
+        return known[column_id]
+
+    def key_zones(self, signature: str) -> dict[int, KeyZone]:
+        """The key zones of a key by row group id; groups without one are missing."""
+        known = self.state().key_zones
+        if signature not in known:
+            known[signature] = read_key_zones(self.store.db, self.names, signature)
+        return known[signature]
+
+    def put_key_zones(self, signature: str, zones: Mapping[int, KeyZone]) -> None:
+        """Records key zones of row groups that are there already."""
+        with unnoticed(self.store.db):
+            write_key_zones(self.store.db, self.names, signature, zones)
+        self.changed()
+
+    def row_count(self) -> int:
+        return self.row_part.count() + sum(group.live_count for group in self.state().groups)
+
+    def next_rowid(self) -> int:
+        """The rowid that SQLite would give to the next row: the largest of both parts, plus 1.
+
+        AUTOINCREMENT counts on from the largest ever used. Raises OperationalError at 2**63 - 1, where
+        SQLite would look for a free rowid at random, and AUTOINCREMENT says that the table is full.
+        """
+        span = self.row_part.min_max()
+        largest = max(span[1] if span else 0, self.largest_frozen() or 0, self.row_part.sequence())
+        if span is None and not self.state().groups and largest < 0:
+            largest = 0
+        if largest == INT64_MAX:
+            raise OperationalError("database or disk is full")
+        return largest + 1
+
+    def largest_frozen(self) -> int | None:
+        """The largest rowid of a live row of the row groups."""
+        best: int | None = None
+        for group in sorted(self.state().groups, key=lambda group: -group.last_rowid):
+            if best is not None and group.last_rowid <= best:
+                break
+            if not group.live_count:
+                continue
+            last = group.last_rowid
+            if group.dead_count:
+                rowids = self.fetch(group.group_id, ()).decode().rowids
+                assert rowids is not None
+                last = int(rowids[-1])
+            best = last if best is None else max(best, last)
+        return best
+
+    # --- writing ---------------------------------------------------------------------------------------
+
+    def put(self, group: EncodedRowGroup, keys: Mapping[str, KeyZone], *, checked: bool) -> int:
+        """Stores a row group with its key zones by signature; returns its id."""
+        db, names, store = self.store.db, self.names, self.store
+        before = self.state()
+        recorded = read_meta(db, names, "next_group")
+        if not isinstance(recorded, int) or recorded < 1:
+            raise Corrupt(f"table {self.name} has no next row group id")
+        group_id = store.group_ids.take(names.key, recorded)
+        size = sum(len(chunk.data) for chunk in group.chunks.values())
+        info = RowGroupInfo(group_id, group.row_count, 0, group.first_rowid, group.last_rowid, checked, size)
+        with unnoticed(db), db:
+            for column_id, chunk in group.chunks.items():
+                store.pager.write_chunk(names, disk.chunk_id(group_id, column_id), chunk)
+            store.pager.write_group(names, info)
+            for signature, zone in keys.items():
+                write_key_zones(db, names, signature, {group_id: zone})
+            write_meta(db, names, "next_group", group_id + 1)
+            stamp = store.stamps.fresh()
+            write_meta(db, names, "stamp", stamp)
+        # Scans hold the lists they began with: a new list, never an append.
+        self._state = TableState(stamp, [*before.groups, info], before.tombstones)
+        return group_id
+
+    def unchecked_groups(self) -> list[int]:
+        """Ids of the row groups that a bulk load still has to validate."""
+        return [group.group_id for group in self.state().groups if not group.checked]
+
+    def mark_checked(self) -> None:
+        """All row groups are validated."""
+        if self.unchecked_groups():
+            self.store.db.execute(f"UPDATE {self.names.groups} SET checked=1 WHERE checked=0")
+            self.changed()
+
+    def delete(self, rowids: IntArray) -> int:
+        """Tombstones the rows of row groups that have these rowids; returns how many there were."""
+        return moves.delete(self, rowids)
+
+    def thaw(self, rowids: IntArray) -> int:
+        """Moves the rows of row groups that have these rowids into the row part; returns how many."""
+        return moves.thaw(self, rowids)
+
+    def freeze(self, *, keep_last: bool = True) -> int:
+        """Moves the row part into row groups, all but the row with the largest rowid; returns how many."""
+        return moves.freeze(self, keep_last=keep_last)
+
+    def settle_last(self) -> None:
+        """Makes sure that the row with the largest rowid is in the row part, as after a bulk load."""
+        moves.settle_last(self)
+
+    # --- reading ---------------------------------------------------------------------------------------
+
+    def fetch(self, group_id: int, column_ids: Sequence[int]) -> RawRowGroup:
+        """The chunks of some columns of a row group, and of its rowids, as stored."""
+        group = self.group(group_id)
+        wanted = dict.fromkeys((*column_ids, self.rowid_column))
+        pager = self.store.pager
+        chunks = {i: pager.read_chunk(self.names, disk.chunk_id(group_id, i)) for i in wanted}
+        bitmap = self.state().tombstones.get(group_id)
+        return RawRowGroup(group, tuple(column_ids), self.rowid_column, chunks, bitmap)
+
+    def read_rows(self, column_ids: Sequence[int], *, batch_rows: int) -> Iterator[RowBatch]:
+        """The row part alone, in rowid order."""
+        return self.row_part.batches(column_ids, batch_rows=batch_rows)
+
+    def scan(
+        self,
+        column_ids: Sequence[int],
+        first_rowid: int | None = None,
+        last_rowid: int | None = None,
+        prune: Prune | None = None,
+    ) -> Iterator[RowBatch]:
+        """All rows in ascending rowid order, row part merged in, a batch at a time.
+
+        prune   row groups it is true for are left out
+        Memory  one block per wanted column and row group that overlaps the place where the scan is
+        """
+        span = RowidRange(
+            INT64_MIN if first_rowid is None else first_rowid, INT64_MAX if last_rowid is None else last_rowid
+        )
+        groups = self._chosen(span, lambda group: prune is not None and prune(group.group_id))
+        sources = [self._source(group, column_ids, span) for group in groups]
+        sources.append(Source(INT64_MIN, lambda: self.row_part.batches(column_ids, span.first, span.last)))
+        return merge(sources)
+
+    def filtered(
+        self,
+        column_ids: Sequence[int],
+        span: RowidRange,
+        conditions: Sequence[Condition],
+        exact: Sequence[tuple[str, SQLiteValue]] = (),
+    ) -> Iterator[RowBatch]:
+        """The rows in the span that may satisfy all conditions, in rowid order. The row part is held from now
+        on if it is small, and in any case no row that it gets later is read.
+
+        exact  the equalities among the conditions as SQL for the row part, with their values
+        """
+        zones = [(condition, self.zones(condition.column_id)) for condition in conditions]
+
+        def ruled_out(group: RowGroupInfo) -> bool:
+            return any(
+                group.group_id in known
+                and not condition.zone_may_match(known[group.group_id], group.row_count)
+                for condition, known in zones
+            )
+
+        groups = self._chosen(span, ruled_out)
+        sources = [self._source(group, column_ids, span, conditions) for group in groups]
+        held = self.row_part.held(column_ids, span.first, span.last, exact)
+        sources.append(Source(INT64_MIN, lambda: held))
+        return merge(sources)
+
+    def _chosen(self, span: RowidRange, ruled_out: Callable[[RowGroupInfo], bool]) -> list[RowGroupInfo]:
+        groups = self.state().groups
+        chosen = [
+            group for group in groups if group.live_count and span.meets(group) and not ruled_out(group)
+        ]
+        self.store.pager.counters.of(self.names.key).groups_skipped += len(groups) - len(chosen)
+        return chosen
+
+    def _source(
+        self,
+        group: RowGroupInfo,
+        column_ids: Sequence[int],
+        span: RowidRange,
+        conditions: Sequence[Condition] = (),
+    ) -> Source:
+        bitmap = self.state().tombstones.get(group.group_id)
+
+        def batches() -> Iterator[RowBatch]:
+            return self.reader(group, bitmap).batches(column_ids, span, conditions)
+
+        return Source(group.first_rowid, batches)
+
+    def reader(self, group: RowGroupInfo, bitmap: bytes | None) -> GroupReader:
+        """A block-wise reader of a row group that keeps its chunks until it is dropped."""
+        chunks: dict[int, ChunkReader] = {}
+
+        def open_chunk(column_id: int) -> ChunkReader:
+            if column_id not in chunks:
+                chunks[column_id] = ChunkReader(
+                    self.store.pager.read_chunk(self.names, disk.chunk_id(group.group_id, column_id))
+                )
+            return chunks[column_id]
+
+        return GroupReader(group, self.rowid_column, bitmap, open_chunk)
+
+    def row(self, rowid: int, column_ids: Sequence[int]) -> tuple[SQLiteValue, ...] | None:
+        """One row by its rowid: the rowid, then the columns. Decodes one block a column at most."""
+        state = self.state()
+        for group in state.groups:
+            if group.first_rowid <= rowid <= group.last_rowid and group.live_count:
+                reader = self.cached_reader(group, state.tombstones.get(group.group_id))
+                at = reader.position(rowid)
+                if at is not None:
+                    values = (to_python(reader.span(i, at, at + 1))[0] for i in column_ids)
+                    return (rowid, *values)
+        return self.row_part.row(rowid, column_ids)
+
+    def cached_reader(self, group: RowGroupInfo, bitmap: bytes | None) -> GroupReader:
+        """A reader for look-ups: its chunks and blocks stay in the connection's cache."""
+        store, key = self.store, self.names.key
+
+        def open_chunk(column_id: int) -> CachedChunk:
+            chunk = store.cache.chunk(key, group.group_id, column_id)
+            if chunk is None:
+                data = store.pager.read_chunk(self.names, disk.chunk_id(group.group_id, column_id))
+                chunk = ChunkReader(data)
+                store.cache.put_chunk(key, group.group_id, column_id, chunk, len(data))
+            return CachedChunk(store.cache, (key, group.group_id, column_id), chunk)
+
+        return GroupReader(group, self.rowid_column, bitmap, open_chunk)
+
+    def estimated_rows(self) -> int:
+        """About how many rows there are, at no more than the cost of a few pages."""
+        return self.row_part.count(limit=1000) + sum(group.live_count for group in self.state().groups)

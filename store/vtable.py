@@ -1,0 +1,97 @@
+"""The virtual table: SQLite's way into a table in column format.
+
+xBestIndex (`plan`) turns constraints into a Plan, which travels as the text of idxStr; xFilter (`cursor`)
+reads it back and opens a scan or a look-up. SQLite checks every row again, so a plan only has to be
+complete, never exact.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from colonnade.store import format as disk
+from colonnade.store.catalog import ShadowNames, quote
+from colonnade.store.cursor import TableCursor
+from colonnade.store.errors import OperationalError
+from colonnade.store.plan import best_index
+
+if TYPE_CHECKING:
+    from colonnade.store.database import Store
+    from colonnade.store.table import ColumnTable
+
+
+def register(store: Store) -> None:
+    """Makes the connection able to read tables in column format."""
+    store.db.create_module(
+        disk.MODULE_NAME, Module(store), use_bestindex_object=True, iVersion=4, read_only=True
+    )
+
+
+class Module:
+    """What SQLite asks about the module and about a table before it reads it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def Connect(  # noqa: N802 - the names are apsw's
+        self, db: apsw.Connection, module: str, schema: str, name: str, *arguments: Any
+    ) -> tuple[str, VirtualTable]:
+        names = ShadowNames(schema, name)
+        listed = db.execute(f"PRAGMA {quote(schema)}.table_list({quote(names.rows_name)})").fetchall()
+        mine = [row for row in listed if row[0].lower() == schema.lower()]
+        if not mine:
+            raise OperationalError(f"no such table: {schema}.{names.rows_name}")
+        return declaration(db, names, strict=bool(mine[0][5])), VirtualTable(self._store, names)
+
+    Create = Connect
+
+    def ShadowName(self, suffix: str) -> bool:  # noqa: N802
+        return f"_{suffix.lower()}" in disk.SHADOW_SUFFIXES
+
+
+def declaration(db: apsw.Connection, names: ShadowNames, *, strict: bool) -> str:
+    """CREATE TABLE text that gives the virtual table's columns the row part's types, collations, NOT NULL."""
+    parts = []
+    for _, name, decl_type, not_null, *_ in db.execute(
+        f"PRAGMA {quote(names.schema)}.table_xinfo({quote(names.rows_name)})"
+    ).fetchall():
+        collation = db.column_metadata(names.schema, names.rows_name, name)[1]
+        null = " NOT NULL" if not_null else ""
+        parts.append(f"{quote(name)} {decl_type} COLLATE {quote(collation)}{null}")
+    # STRICT makes ANY mean what it means in the row part, and changes nothing else for a virtual table.
+    return f"CREATE TABLE x({', '.join(parts)}){' STRICT' if strict else ''}"
+
+
+class VirtualTable:
+    """One virtual table of one connection."""
+
+    def __init__(self, store: Store, names: ShadowNames) -> None:
+        self._store, self._names = store, names
+
+    def table(self) -> ColumnTable:
+        found = self._store.table(self._names.name, self._names.schema)
+        if found is None:
+            raise OperationalError(f"no such table: {self._names.name}")
+        return found
+
+    def BestIndexObject(self, info: apsw.IndexInfo) -> bool:  # noqa: N802
+        best_index(self.table(), info)
+        return True
+
+    def Open(self) -> TableCursor:  # noqa: N802
+        return TableCursor(self.table())
+
+    def Disconnect(self) -> None:  # noqa: N802
+        """Nothing is held."""
+
+    def Destroy(self) -> None:  # noqa: N802
+        """The shadow tables are for `convert` to drop: it keeps the row part."""
+
+    def Integrity(self, schema: str, name: str, is_quick: int) -> str | None:  # noqa: N802
+        """PRAGMA integrity_check: the first finding of the checker, quick_check leaves the values alone."""
+        from colonnade.store.check import check_table
+
+        found = next(check_table(self.table(), values=not is_quick), None)
+        return None if found is None else str(found)
