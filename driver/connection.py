@@ -285,11 +285,18 @@ class Connection:
 
     def _describe(self, sql: str) -> Description | None:
         """The columns of a statement, without running it."""
-        found: Description | None = None
+        return self._probe(sql, lambda cursor: describe(cursor.getdescription()))
+
+    def _reads_only(self, sql: str) -> bool:
+        """Whether a statement writes nothing, by SQLite's own judgement; it is not run."""
+        return self._probe(sql, lambda cursor: cursor.is_readonly)
+
+    def _probe(self, sql: str, ask: Callable[[apsw.Cursor], _Result]) -> _Result:
+        """What `ask` says of the prepared statement."""
+        answers: list[_Result] = []
 
         def stop(cursor: apsw.Cursor, _sql: str, _parameters: object) -> bool:
-            nonlocal found
-            found = describe(cursor.getdescription())
+            answers.append(ask(cursor))
             return False
 
         cursor = self._db.cursor()
@@ -301,7 +308,7 @@ class Connection:
                 cursor.execute(sql, (None,) * bindings_count(error))
         except apsw.ExecTraceAbort:
             pass
-        return found
+        return answers[0]
 
     def _changed_outside(self) -> bool:
         """Whether another connection may have changed the schema since the last call."""

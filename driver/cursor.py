@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
+from operator import index
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -88,9 +89,9 @@ class Cursor:
                 self._run_query(plan, parameters)
             else:  # _run_native, written out
                 self._cursor.execute(sql, parameters)
+                self.lastrowid = db.last_insert_rowid()
                 if plan.dml:
                     self.rowcount = db.changes()
-            self.lastrowid = db.last_insert_rowid()
         except Exception as error:
             raise self._failed(error, sql if began else None) from None
         return self
@@ -106,15 +107,16 @@ class Cursor:
         try:
             plan = connection._plans.get(sql) or connection._plan(sql)
             rows = iter(seq_of_parameters)
-            if not plan.dml:
-                connection._prepare(sql)
+            if not plan.dml and connection._reads_only(sql):
                 raise ProgrammingError("executemany() can only execute DML statements.")
-            if not connection._db.in_transaction or connection._unverified:
+            if plan.dml and (not connection._db.in_transaction or connection._unverified):
                 began = connection._begin_writing()
             if plan.native and connection._plain:
-                self.rowcount = self._run_many(plan, rows)
+                count = self._run_many(plan, rows)
             else:
-                self.rowcount = connection._session.execute_many(self, plan, rows)
+                count = connection._session.execute_many(self, plan, rows)
+            if plan.dml:
+                self.rowcount = count
         except Exception as error:
             raise self._failed(error, sql if began else None) from None
         return self
@@ -125,7 +127,7 @@ class Cursor:
         if get_ident() != connection._thread:
             return connection._elsewhere(self.executescript, sql_script)
         if not isinstance(sql_script, str):
-            kind = type(sql_script).__name__
+            kind = "None" if sql_script is None else type(sql_script).__name__
             raise TypeError(f"executescript() argument must be str, not {kind}")
         if "\0" in sql_script:
             raise ValueError("embedded null character")
@@ -143,6 +145,7 @@ class Cursor:
             self._run_query(plan, parameters)
         else:
             self._cursor.execute(plan.text, parameters)
+            self.lastrowid = self.connection._db.last_insert_rowid()
             if plan.dml:
                 self.rowcount = self.connection._db.changes()
 
@@ -150,6 +153,7 @@ class Cursor:
         """A statement that may have rows, as it is."""
         connection = self.connection
         self._cursor.execute(plan.text, parameters)
+        self.lastrowid = connection._db.last_insert_rowid()
         if plan.dml:
             self._start_returning(plan)
         elif plan.generation == connection._generation and not connection._changed_outside():
@@ -190,6 +194,7 @@ class Cursor:
         supplied = bindable_rows(chain((first,), rows))
         db = self.connection._db
         if plan.returns:
+            self.description = self.connection._describe(plan.text)
             return self._run_each(plan.text, supplied)
         if self.connection._counts_more_than_changes(plan):
             return _run_counting(self._cursor, db, plan.text, supplied)
@@ -202,7 +207,7 @@ class Cursor:
         cursor, db, count = self._cursor, self.connection._db, 0
         for parameters in rows:
             cursor.execute(sql, parameters)
-            if not any(True for _ in cursor):
+            if not list(cursor):
                 count += db.changes()
         return count
 
@@ -253,7 +258,7 @@ class Cursor:
         connection = self.connection
         if get_ident() != connection._thread:
             return connection._elsewhere(self.fetchmany, size)
-        wanted = self.arraysize if size is None else size.__index__()
+        wanted = self.arraysize if size is None else index(size)
         if wanted < 1:
             return self.fetchall()
         rows = self._rows
@@ -322,13 +327,14 @@ class Cursor:
         failed = self._failed_fetch(error)
         if row is None or not isinstance(error, UnicodeDecodeError):
             raise failed from None
-        self._rows = _raising(failed)
 
     def _failed_fetch(self, error: Exception) -> Exception:
         failed = self._failed(error)
         if not isinstance(failed, UnicodeDecodeError):
             return failed
-        return undecodable(failed, [column[0] for column in self.description or ()])
+        unreadable = undecodable(failed, [column[0] for column in self.description or ()])
+        self._rows = _Unreadable(unreadable)
+        return unreadable
 
     # The rest of PEP 249
 
@@ -356,9 +362,17 @@ class Cursor:
         self.connection._check_open()
 
 
-def _raising(error: Exception) -> Iterator[Any]:
-    raise error
-    yield
+class _Unreadable:
+    """Rows from one on whose text is not UTF-8: sqlite3 gives the same error at each try."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        raise self._error
 
 
 def _run_counting(cursor: apsw.Cursor, db: apsw.Connection, sql: str, rows: Iterable[Any]) -> int:

@@ -14,7 +14,8 @@ _BLANK = re.compile(r"(?:[ \t\n\f\r\ufeff]+|--[^\n]*(?:\n|\Z)|/\*(?:(?!\*/).)*(?
 _WORD = re.compile(r"[A-Za-z]*")
 _DML = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})
 _QUERIES = frozenset({"SELECT", "VALUES", "WITH", "EXPLAIN", "PRAGMA"})
-_BEGINNINGS = frozenset({"BEGIN", "SAVEPOINT"})
+_BOUNDS = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
+_SYSTEM = re.compile("sqlite_|pragma_", re.IGNORECASE)  # what may show how tables are stored
 
 # Statements after which tables, or what they are called, may be others.
 _SCHEMA = frozenset({"CREATE", "ALTER", "DROP", "ATTACH", "DETACH", "REINDEX", "VACUUM", "PRAGMA"})
@@ -26,27 +27,30 @@ class Plan:
     text         the statement
     dml          sqlite3's notion: the first word is INSERT, UPDATE, DELETE or REPLACE; such a statement
                  opens a transaction and has a rowcount
+    empty        there is nothing but comments
     returns      whether it can have rows at all
     native       goes to SQLite as it is, with nothing before and nothing after
     schema       whether it may change the schema, or what statements mean
     description  of its rows, as it was in `generation` of the connection's schema; None: no rows
     """
 
-    __slots__ = ("description", "dml", "first", "generation", "native", "returns", "schema", "text")
+    __slots__ = ("description", "dml", "empty", "first", "generation", "native", "returns", "schema", "text")
 
     def __init__(self, text: str) -> None:
         if "\0" in text:
             raise ProgrammingError("the query contains a null character")
         self.text = text
         start = blank_end(text, 0)
+        hidden = text.startswith(";", start)  # sqlite3 looks no further
         while text.startswith(";", start):
             start = blank_end(text, start + 1)
         match = _WORD.match(text, start)
         self.first = match[0].upper() if match else ""
-        self.dml = self.first in _DML
+        self.dml = self.first in _DML and not hidden
+        self.empty = start == len(text)
         self.returns = self.first in _QUERIES or (self.dml and "returning" in text.lower())
         self.schema = self.first in _SCHEMA
-        self.native = not self.schema and self.first not in _BEGINNINGS
+        self.native = not (self.schema or self.empty or self.first in _BOUNDS or _SYSTEM.search(text))
         self.description: Description | None = None
         self.generation = -1
 

@@ -30,6 +30,8 @@ class Session:
         self._connection._plain = True
 
     def execute(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        if plan.empty:
+            return
         cursor._run_native(plan, parameters)
         if plan.schema:
             self._connection._schema_changed()

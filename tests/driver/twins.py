@@ -8,6 +8,7 @@ from typing import Any
 
 import colonnade
 
+NEWER = {"SQLITE_CONSTRAINT_DATATYPE"}  # sqlite3 says "unknown" for it
 MODULES = (sqlite3, colonnade)
 
 
@@ -16,7 +17,8 @@ def outcome(call: Callable[[], Any]) -> Any:
     try:
         value = call()
     except Exception as error:
-        return type(error).__name__, str(error), getattr(error, "sqlite_errorname", None)
+        name = getattr(error, "sqlite_errorname", None)
+        return type(error).__name__, str(error), "unknown" if name in NEWER else name
     if isinstance(value, sqlite3.Cursor | colonnade.Cursor):
         return "cursor"
     return value
