@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from colonnade.store import codec
 from colonnade.store.encodings import decoder_for
-from colonnade.store.encodings.base import Block, Encoded, require
+from colonnade.store.encodings.base import Block, Packed, require
 from colonnade.store.encodings.choose import choose
 from colonnade.store.errors import Corrupt
 from colonnade.store.format import (
@@ -28,11 +28,15 @@ from colonnade.store.zonemap import ZoneMap
 
 __all__ = ["BLOCK_ROWS", "ChunkReader", "EncodedChunk", "ZoneMap", "decode_chunk", "encode_chunk"]
 
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 8192
 MIN_BLOCK_ROWS = 8
-_BLOCK_BYTES = 1 << 20  # blocks of long values have fewer rows, so that a point read stays small
-_WORTH = 0.9  # compress where that leaves less than this share
+_BLOCK_BYTES = 1 << 16  # blocks of text have fewer rows, so that a point read stays small
+_WORTH = 0.65  # compress where a trial leaves at most this share, see docs/benchmarks.md
+_TRIAL_BYTES = 64  # smaller blocks are not worth a trial
 _CHECKED = CHUNK_HEADER.size - 4  # the header's own CRC comes last
+
+
+Spans = tuple[bytes | memoryview, ...]  # the bytes of one block, in pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,68 +57,73 @@ def encode_chunk(column: Column, block_rows: int | None = None) -> EncodedChunk:
     if not 1 <= rows <= MAX_GROUP_ROWS:
         raise ValueError(f"a column chunk has 1 to {MAX_GROUP_ROWS} rows, not {rows}")
     block_rows = block_rows or _block_rows(column)
-    choice = choose(column, block_rows)
+    choice = choose(column)
     bitmap = _bitmap(column)
-    blocks = [
-        _spans(choice.encoded, bitmap, start, min(rows, start + block_rows))
-        for start in range(0, rows, block_rows)
-    ]
-    header = (choice.encoded.encoding_id, column.kind, FLAG_NULLS if bitmap else 0, rows, block_rows)
+    parts = choice.encoded.parts if bitmap is None else (bitmap, *choice.encoded.parts)
+    bounds = [*range(0, rows, block_rows), rows]
+    blocks: list[Spans] = list(zip(*[part.spans(bounds) for part in parts], strict=True))
+    if not parts:
+        blocks = [()] * (len(bounds) - 1)
+    flags = 0 if bitmap is None else FLAG_NULLS
+    header = (choice.encoded.encoding_id, column.kind, flags, rows, block_rows)
     return EncodedChunk(_assemble(header, choice.encoded.params, blocks), choice.zone, choice.raw_bytes)
 
 
 def _block_rows(column: Column) -> int:
     rows = BLOCK_ROWS
     if column.kind in (Kind.TEXT, Kind.BLOB, Kind.MIXED):
-        each = column.data.nbytes // len(column)
-        while rows > MIN_BLOCK_ROWS and rows * each > _BLOCK_BYTES:
+        bytes_each = column.data.nbytes // len(column)
+        while rows > MIN_BLOCK_ROWS and rows * bytes_each > _BLOCK_BYTES:
             rows //= 2
     return rows
 
 
-def _bitmap(column: Column) -> memoryview | None:
+def _bitmap(column: Column) -> Packed | None:
     """The presence bits of all rows, None where no NULL is present or the encoding has its own."""
     data = column.data
     if column.kind is Kind.MIXED or data.null_count in (0, len(data)):
         return None
-    return memoryview(data.is_valid().buffers()[1])
+    return Packed(np.frombuffer(data.is_valid().buffers()[1], np.uint8), 1)
 
 
-def _spans(encoded: Encoded, bitmap: memoryview | None, start: int, stop: int) -> list[memoryview]:
-    spans = [part.span(start, stop) for part in encoded.parts]
-    if bitmap is not None:
-        spans.insert(0, bitmap[start // 8 : (stop + 7) // 8])
-    return spans
-
-
-def _assemble(fields: tuple[int, int, int, int, int], params: bytes, blocks: list[list[memoryview]]) -> bytes:
+def _assemble(fields: tuple[int, int, int, int, int], params: bytes, blocks: list[Spans]) -> bytes:
     encoding_id, kind, flags, rows, block_rows = fields
-    compress = _pays(blocks[len(blocks) // 2])
-    directory, stored, end = bytearray(), [], 0
-    for spans in blocks:
-        size = sum(len(span) for span in spans)
-        if compress:
-            raw = b"".join(spans)
-            packed = codec.compress(raw)
-            spans = [packed if len(packed) < size else raw]  # noqa: PLW2901
+    sizes = [sum(map(len, spans)) for spans in blocks]
+    packed = _compress(blocks)
+    codec_id = CODEC_STORED if packed is None else CODEC_ZSTD
+    directory, end = bytearray(), 0
+    stored: list[bytes | memoryview] = []
+    for spans, size in zip(packed or blocks, sizes, strict=True):
         crc = 0
         for span in spans:
             crc = zlib.crc32(span, crc)
             end += len(span)
         directory += BLOCK_ENTRY.pack(end, size, crc)
         stored += spans
-    codec_id = CODEC_ZSTD if compress else CODEC_STORED
-    head = CHUNK_HEADER.pack(
+    fixed = CHUNK_HEADER.pack(
         CHUNK_MAGIC, encoding_id, kind, codec_id, flags, rows, block_rows, len(params), 0
-    )[:_CHECKED]
+    )
+    head = fixed[:_CHECKED]
     crc = zlib.crc32(params, zlib.crc32(directory, zlib.crc32(head)))
     return b"".join((head, crc.to_bytes(4, "little"), directory, params, *stored))
 
 
-def _pays(spans: list[memoryview]) -> bool:
-    """Whether one block, taken for all, shrinks enough."""
-    raw = b"".join(spans)
-    return len(raw) > 64 and len(codec.compress(raw)) < _WORTH * len(raw)
+def _compress(blocks: list[Spans]) -> list[Spans] | None:
+    """The blocks compressed, each only where that makes it smaller; None where a trial shows it is no use."""
+    middle = len(blocks) // 2
+    raw = b"".join(blocks[middle])
+    trial = codec.compress(raw) if len(raw) >= _TRIAL_BYTES else raw
+    if len(trial) > _WORTH * len(raw):
+        return None
+    packed: list[Spans] = []
+    for number, spans in enumerate(blocks):
+        if number == middle:
+            packed.append((trial,))
+            continue
+        raw = b"".join(spans)
+        smaller = codec.compress(raw)
+        packed.append((smaller if len(smaller) < len(raw) else raw,))
+    return packed
 
 
 def decode_chunk(data: bytes | memoryview) -> Column:
@@ -159,11 +168,11 @@ class ChunkReader:
         require(self._blocks_at <= len(view), "shorter than its head")
         found = zlib.crc32(view[CHUNK_HEADER.size : self._blocks_at], zlib.crc32(view[:_CHECKED]))
         require(found == crc, "its head does not match its checksum")
-        require(kind in Kind.__members__.values(), f"unknown kind {kind}")
+        require(kind <= max(Kind), f"unknown kind {kind}")
         require(codec_id in (CODEC_STORED, CODEC_ZSTD), f"unknown codec {codec_id}")
         require(flags in (0, FLAG_NULLS), f"unknown flags {flags}")
         self.kind, self._zstd, self._nulls = Kind(kind), codec_id == CODEC_ZSTD, bool(flags)
-        self._directory = np.frombuffer(view[CHUNK_HEADER.size : params_at], "<u4").reshape(-1, 3)
+        self._directory = memoryview(view[CHUNK_HEADER.size : params_at]).cast("I")  # 3 fields a block
         self._decoder = decoder_for(encoding_id, self.kind, view[params_at : self._blocks_at])
 
     def column(self) -> Column:
@@ -175,16 +184,19 @@ class ChunkReader:
         return self._decode((number,))
 
     def take(self, positions: IntArray) -> Column:
-        """The values at `positions`, (n,) int64 from 0 to rows - 1, in their order; decodes only their blocks."""
-        numbers, which = np.unique(positions // self.block_rows, return_inverse=True)
-        if not len(numbers):
+        """The values at `positions`, (n,) int64 0 to rows - 1, in their order; decodes only their blocks."""
+        if not len(positions):
             return self.block(0).slice(0, 0)
+        first, last = int(positions.min()) // self.block_rows, int(positions.max()) // self.block_rows
+        if first == last:
+            return self.block(first).take(positions - first * self.block_rows)
+        numbers, which = np.unique(positions // self.block_rows, return_inverse=True)
         column = self._decode(numbers.tolist())
         return column.take(which * self.block_rows + positions % self.block_rows)
 
     def _decode(self, numbers: Sequence[int]) -> Column:
         """The values of blocks of ascending number."""
-        blocks = [self._block(number) for number in numbers]
+        blocks = self._read(numbers)
         validity = None
         if self._nulls:
             bits = [block.take((block.rows + 7) // 8) for block in blocks]
@@ -196,19 +208,29 @@ class ChunkReader:
         require(not any(block.left for block in blocks), "bytes left over in a block")
         return Column(self.kind, array)
 
-    def _block(self, number: int) -> Block:
-        rows = min(self.block_rows, self.rows - number * self.block_rows)
-        start = int(self._directory[number - 1, 0]) if number else 0
-        stop, size, crc = self._directory[number].tolist()
-        start, stop = start + self._blocks_at, stop + self._blocks_at
-        require(start <= stop <= len(self._data), "a block that lies outside")
-        expected = self._decoder.block_bytes(rows)
-        if expected is not None:
-            expected += (rows + 7) // 8 if self._nulls else 0
-            require(size == expected, "a block of an unexpected size")
-        data = self._data[start:stop]
-        require(zlib.crc32(data) == crc, "a block does not match its checksum")
-        if self._zstd and len(data) != size:
-            data = codec.decompress(data, size)
-        require(len(data) == size, "a block of another size than its directory says")
-        return Block(rows, data)
+    def _read(self, numbers: Sequence[int]) -> list[Block]:
+        """Blocks of ascending number, decompressed and checked."""
+        directory, data, origin = self._directory, self._data, self._blocks_at
+        full, blocks = self._block_bytes(self.block_rows), []
+        for number in numbers:
+            rows, expected = self.block_rows, full
+            if number == self.block_count - 1:
+                rows = self.rows - number * self.block_rows
+                expected = self._block_bytes(rows)
+            entry = 3 * number
+            start = directory[entry - 3] if number else 0
+            stop, size, crc = directory[entry], directory[entry + 1], directory[entry + 2]
+            stored = data[origin + start : origin + stop]
+            require(len(stored) == stop - start, "a block that lies outside")
+            require(zlib.crc32(stored) == crc, "a block does not match its checksum")
+            require(expected is None or size == expected, "a block of an unexpected size")
+            if len(stored) != size:
+                require(self._zstd, "a block of another size than its directory says")
+                stored = codec.decompress(stored, size)
+            blocks.append(Block(rows, stored))
+        return blocks
+
+    def _block_bytes(self, rows: int) -> int | None:
+        """Bytes of a block of `rows` rows once decompressed, None where they vary."""
+        size = self._decoder.block_bytes(rows)
+        return size + (rows + 7) // 8 if self._nulls and size is not None else size

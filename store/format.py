@@ -32,12 +32,12 @@ Zone map (columns of t_cln_chunks, before the BLOB, so that reading them reads o
 A column chunk is one BLOB. Integers are little-endian.
     offset  bytes  field
     0       4      magic b"CLN1"
-    4       1      encoding id             -> store.encodings
+    4       1      encoding id             -> the list below
     5       1      kind                    -> store.values.Kind
     6       1      codec of the blocks: 0 stored, 1 zstd
     7       1      flags; bit 0: every block begins with a null bitmap
     8       4      rows n, 1 to 1_048_576
-    12      4      rows per block r, a power of two
+    12      4      rows per block r, a power of two from 8
     16      4      bytes of parameters p
     20      4      CRC-32 of bytes 0 to 20, the directory and the parameters
     24      12*b   directory, b = ceil(n/r) entries: end of the block's bytes counted from the first block
@@ -46,8 +46,21 @@ A column chunk is one BLOB. Integers are little-endian.
     ...            the blocks, one after another, each decodable with only header, directory, parameters
 
 A block is, once decompressed: the null bitmap if flagged, ceil(rows/8) bytes, bit k%8 of byte k//8 set =
-value k is present; then what the encoding writes for the rows of the block. An unknown magic, encoding,
-kind, codec or flag, a CRC that differs and a length that does not fit are Corrupt, never a guess.
+value k is present; then what the encoding writes for the rows of the block. In a chunk with codec zstd, a
+block whose bytes as stored are as many as once decompressed is stored as it is; any other is one zstd frame
+that states its content's size. An unknown magic, encoding, kind, codec or flag, a CRC that differs and a
+length that does not fit are Corrupt, never a guess.
+
+    encoding id            for kinds                                  parameters and blocks described in
+    1       nulls          all but MIXED; every value is NULL         store.encodings.nulls
+    2       sequence       INTEGER REAL NUMERIC DATE DATETIME         store.encodings.integers
+    3       narrow         INTEGER REAL NUMERIC DATE DATETIME         store.encodings.integers
+    4       delta          INTEGER REAL NUMERIC DATE DATETIME         store.encodings.integers
+    5       plain          TEXT BLOB                                  store.encodings.text
+    6       dictionary     TEXT                                       store.encodings.dictionary
+    7       mixed          MIXED; has its own NULLs, never flag 0     store.encodings.mixed
+What the integers of 2 to 4 stand for is in store.encodings.lane, how integers lie in few bits in
+store.encodings.frame.
 """
 
 from __future__ import annotations

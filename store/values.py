@@ -8,7 +8,7 @@ NULL, INTEGER (int64), REAL (float64, never NaN: SQLite turns NaN into NULL), TE
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
@@ -138,31 +138,47 @@ def from_python(values: Sequence[SQLiteValue]) -> Column:
     types.discard(type(None))
     if not types:
         return null_column(len(values))
-    if len(types) == 1:
-        only = types.pop()
-        if only is str:
-            return Column(Kind.TEXT, _text_array(values))
-        if only is int or only is bool:
-            return Column(Kind.INTEGER, _int_array(values))
-        if only is float:
-            return Column(Kind.REAL, pa.array(values, pa.float64(), from_pandas=True))
-        if only in (bytes, bytearray, memoryview):
-            return Column(Kind.BLOB, pa.array(values, pa.binary()))
-    return _mixed_from_python(values)
-
-
-def _text_array(values: Sequence[SQLiteValue]) -> pa.Array:
-    array = pa.array(values, pa.string())
-    if isinstance(array, pa.ChunkedArray):
-        raise OverflowError("more than 2 GB of text in one column of a batch")
-    return array
-
-
-def _int_array(values: Iterable[SQLiteValue]) -> pa.Array:
+    classes = {_class_of(each) for each in types}
+    if len(classes) > 1:
+        return _mixed_from_python(values)
+    storage_class = classes.pop()
+    if storage_class is StorageClass.TEXT:
+        return Column(Kind.TEXT, _one_array(values, pa.string()))
+    if storage_class is StorageClass.BLOB:
+        return Column(Kind.BLOB, _one_array(values, pa.binary()))
+    if storage_class is StorageClass.REAL:
+        return Column(Kind.REAL, pa.array(values, pa.float64(), from_pandas=True))
+    if bool in types:
+        values = [int(value) if isinstance(value, int) else None for value in values]
     try:
-        return pa.array(values, pa.int64())
+        return Column(Kind.INTEGER, pa.array(values, pa.int64()))
     except (OverflowError, pa.ArrowInvalid):
-        raise OverflowError("Python int too large to convert to SQLite INTEGER") from None
+        raise OverflowError(_TOO_LARGE) from None
+
+
+_TOO_LARGE = "Python int too large to convert to SQLite INTEGER"
+_CLASSES: tuple[tuple[type, StorageClass], ...] = (
+    (int, StorageClass.INTEGER),
+    (float, StorageClass.REAL),
+    (str, StorageClass.TEXT),
+    (bytes, StorageClass.BLOB),
+    (bytearray, StorageClass.BLOB),
+    (memoryview, StorageClass.BLOB),
+)
+
+
+def _class_of(python_type: type) -> StorageClass:
+    for base, storage_class in _CLASSES:
+        if issubclass(python_type, base):
+            return storage_class
+    raise TypeError(f"type {python_type.__name__!r} is not a SQLite value")
+
+
+def _one_array(values: Sequence[SQLiteValue], arrow_type: pa.DataType) -> pa.Array:
+    array = pa.array(values, arrow_type)
+    if isinstance(array, pa.ChunkedArray):
+        raise OverflowError("more than 2 GB of text or blobs in one column of a batch")
+    return array
 
 
 _DOUBLE_BITS = struct.Struct("<d")
@@ -176,7 +192,7 @@ def _mixed_from_python(values: Sequence[SQLiteValue]) -> Column:
             continue
         if isinstance(value, int):
             if not INT64_MIN <= value <= INT64_MAX:
-                raise OverflowError("Python int too large to convert to SQLite INTEGER")
+                raise OverflowError(_TOO_LARGE)
             tags[row], nums[row] = StorageClass.INTEGER, int(value)
         elif isinstance(value, float):
             if value == value:
@@ -184,12 +200,10 @@ def _mixed_from_python(values: Sequence[SQLiteValue]) -> Column:
                 nums[row] = _INT_BITS.unpack(_DOUBLE_BITS.pack(value))[0]
         elif isinstance(value, str):
             tags[row], raws[row] = StorageClass.TEXT, value.encode()
-        elif isinstance(value, bytes | bytearray | memoryview):
-            tags[row], raws[row] = StorageClass.BLOB, bytes(value)
         else:
-            raise TypeError(f"type {type(value).__name__!r} is not a SQLite value")
+            tags[row], raws[row] = StorageClass.BLOB, bytes(value)
     return mixed_column(
-        np.frombuffer(bytes(tags), np.uint8), np.array(nums, np.int64), pa.array(raws, pa.binary())
+        np.frombuffer(bytes(tags), np.uint8), np.array(nums, np.int64), _one_array(raws, pa.binary())
     )
 
 
@@ -204,19 +218,28 @@ def to_python(column: Column) -> list[SQLiteValue]:
     return _TO_PYTHON[column.kind](column.data)
 
 
-def _ints_to_python(data: pa.Array) -> list[SQLiteValue]:
-    if data.null_count:
-        result: list[SQLiteValue] = data.to_pylist()
-        return result
-    return list(data.to_numpy().tolist())
+def _numbers_to_python(data: pa.Array) -> list[SQLiteValue]:
+    values: list[SQLiteValue] = data.to_pylist() if data.null_count else data.to_numpy().tolist()
+    return values
 
 
 def _numeric_to_python(data: pa.Array) -> list[SQLiteValue]:
-    return [
-        int(value) if value is not None and abs(value) <= EXACT_INT and value.is_integer() else value
-        for value in _ints_to_python(data)
-        if value is None or isinstance(value, float)
-    ]
+    doubles = data.fill_null(0.5).to_numpy() if data.null_count else data.to_numpy()
+    integers = is_integer(doubles)
+    if integers.all():
+        whole: list[SQLiteValue] = doubles.astype(np.int64).tolist()
+        return whole
+    values = _numbers_to_python(data)
+    rows = np.flatnonzero(integers)
+    for row, value in zip(rows.tolist(), doubles[rows].astype(np.int64).tolist(), strict=True):
+        values[row] = value
+    return values
+
+
+def is_integer(doubles: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which values of a NUMERIC column are INTEGER (see Kind); the others are REAL."""
+    integral: npt.NDArray[np.bool_] = (np.abs(doubles) <= EXACT_INT) & (doubles == np.rint(doubles))
+    return integral
 
 
 def _text_to_python(data: pa.Array) -> list[SQLiteValue]:
@@ -235,9 +258,7 @@ def _iso_to_python(data: pa.Array) -> list[SQLiteValue]:
 
 def iso_text(data: pa.Array) -> pa.Array:
     """The string array that a DATE or DATETIME array stands for."""
-    if pa.types.is_timestamp(data.type):
-        return pc.strftime(data, "%Y-%m-%d %H:%M:%S")
-    return pc.cast(data, pa.string())
+    return data.cast(pa.string())  # Arrow writes 0, 3 or 6 decimals, as the unit has them
 
 
 def as_text(column: Column) -> pa.Array:
@@ -266,10 +287,10 @@ def _mixed_to_python(data: pa.Array) -> list[SQLiteValue]:
     return out
 
 
-_TO_PYTHON = {
+_TO_PYTHON: dict[Kind, Callable[[pa.Array], list[SQLiteValue]]] = {
     Kind.NULL: lambda data: [None] * len(data),
-    Kind.INTEGER: _ints_to_python,
-    Kind.REAL: _ints_to_python,
+    Kind.INTEGER: _numbers_to_python,
+    Kind.REAL: _numbers_to_python,
     Kind.NUMERIC: _numeric_to_python,
     Kind.TEXT: _text_to_python,
     Kind.DATE: _iso_to_python,
@@ -287,7 +308,7 @@ def to_mixed(column: Column) -> Column:
         return _numbers_to_mixed(column)
     count = len(column)
     if column.kind is Kind.NULL:
-        tags, raws = np.zeros(count, np.uint8), pa.array([b""] * count, pa.binary())
+        tags, raws = np.zeros(count, np.uint8), _empty_blobs(count)
     else:
         blob = column.kind is Kind.BLOB
         data = column.data if blob else as_text(column).cast(pa.binary())
@@ -308,36 +329,55 @@ def _numbers_to_mixed(column: Column) -> Column:
     else:
         integral = np.zeros(len(values), bool)
         if column.kind is Kind.NUMERIC:
-            integral = (np.abs(values) <= EXACT_INT) & (values == np.trunc(values))
+            integral = is_integer(values)
         tags = np.where(integral, StorageClass.INTEGER, StorageClass.REAL)
         tags = np.where(valid, tags, 0).astype(np.uint8)
         whole = np.where(integral, values, 0.0).astype(np.int64)
         nums = np.where(integral, whole, np.ascontiguousarray(values).view(np.int64))
         nums = np.where(valid, nums, 0)
-    return mixed_column(tags, nums, pa.array([b""] * len(values), pa.binary()))
+    return mixed_column(tags, nums, _empty_blobs(len(values)))
+
+
+def _empty_blobs(count: int) -> pa.Array:
+    offsets = pa.py_buffer(np.zeros(count + 1, np.int32))
+    return pa.Array.from_buffers(pa.binary(), count, [None, offsets, pa.py_buffer(b"")])
+
+
+_TEXT_KINDS = frozenset({Kind.TEXT, Kind.DATE, Kind.DATETIME})
 
 
 def concat_columns(columns: Sequence[Column]) -> Column:
-    """One Column of all the values, in order. Kinds that differ meet in MIXED, NULL fits any kind."""
+    """One Column of all the values, in order.
+
+    Kinds of text that differ meet in TEXT, others in MIXED, and NULL fits any kind. Dictionaries are merged.
+    Raises OverflowError where text or blobs would need more than 2 GB.
+    """
     if len(columns) == 1:
         return columns[0]
-    kinds = {(c.kind, c.data.type) for c in columns if c.kind is not Kind.NULL}
+    types = {(c.kind, c.data.type) for c in columns if c.kind is not Kind.NULL}
+    kinds = {kind for kind, _ in types}
     if not kinds:
         return null_column(sum(map(len, columns)))
-    if {kind for kind, _ in kinds} == {Kind.TEXT}:
-        same: list[pa.Array] = [_as_kind(c, pa.string()) for c in columns]
-        return Column(Kind.TEXT, pa.concat_arrays(same))
-    if len(kinds) == 1:
-        kind, arrow_type = kinds.pop()
-        if kind is not Kind.MIXED or all(c.kind is Kind.MIXED for c in columns):
-            return Column(kind, pa.concat_arrays([_as_kind(c, arrow_type) for c in columns]))
-    return Column(Kind.MIXED, pa.concat_arrays([to_mixed(c).data for c in columns]))
+    if len(types) == 1 and (Kind.MIXED not in kinds or all(c.kind is Kind.MIXED for c in columns)):
+        kind, arrow_type = types.pop()
+        return Column(kind, _concat([_nulls_as(c, arrow_type) for c in columns]))
+    if kinds <= _TEXT_KINDS:
+        texts = [_nulls_as(c, pa.string()) if c.kind is Kind.NULL else as_text(c) for c in columns]
+        return Column(Kind.TEXT, _concat(texts))
+    return Column(Kind.MIXED, _concat([to_mixed(c).data for c in columns]))
 
 
-def _as_kind(column: Column, arrow_type: pa.DataType) -> pa.Array:
-    if column.kind is Kind.NULL:
-        return pa.nulls(len(column), arrow_type)
-    return as_text(column) if column.kind is Kind.TEXT else column.data
+def _nulls_as(column: Column, arrow_type: pa.DataType) -> pa.Array:
+    return pa.nulls(len(column), arrow_type) if column.kind is Kind.NULL else column.data
+
+
+def _concat(arrays: list[pa.Array]) -> pa.Array:
+    if pa.types.is_dictionary(arrays[0].type):
+        arrays = pa.chunked_array(arrays).unify_dictionaries().chunks
+    try:
+        return pa.concat_arrays(arrays)
+    except pa.ArrowInvalid as error:
+        raise OverflowError(f"more than 2 GB of text or blobs in one column: {error}") from None
 
 
 def concat_batches(batches: Sequence[RowBatch]) -> RowBatch:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from colonnade.store.encodings.lane import DOUBLE_BITS, Lane, arrow_type
 from colonnade.store.format import CLASSES_INEXACT, ZONE_BOUND_BYTES
-from colonnade.store.values import EXACT_INT, Kind, SQLiteValue, StorageClass, iso_text
+from colonnade.store.values import EXACT_INT, Kind, SQLiteValue, StorageClass, is_integer, iso_text
 
 _SAMPLE = 1024
 _SURROGATES = range(0xD800, 0xE000)
@@ -63,8 +63,7 @@ def _numeric_classes(lane: Lane) -> int:
     # Most columns of decimals show both classes at once: the whole column is looked at only for others.
     for values in (lane.values[:_SAMPLE], lane.values):
         if lane.digits == DOUBLE_BITS:
-            doubles = values.view(np.float64)
-            integral = (np.abs(doubles) <= EXACT_INT) & (doubles == np.rint(doubles))
+            integral = is_integer(values.view(np.float64))
         else:
             integral = values % values.dtype.type(10**lane.digits) == 0
         if integral.any() and not integral.all():
@@ -75,11 +74,28 @@ def _numeric_classes(lane: Lane) -> int:
 def bytes_zone(words: pa.Array, null_count: int) -> ZoneMap:
     """The zone of TEXT or BLOB; `words` has every value that occurs, once or more, and may have NULLs."""
     text = pa.types.is_string(words.type)
-    bounds = pc.min_max(words)
+    bounds = pc.min_max(_extreme_words(words))
     classes = int(StorageClass.TEXT if text else StorageClass.BLOB)
     if null_count:
         classes |= StorageClass.NULL
     return _cut(ZoneMap(null_count, classes, bounds["min"].as_py(), bounds["max"].as_py()))
+
+
+def _extreme_words(words: pa.Array) -> pa.Array:
+    """A part of `words` that has the smallest and the largest: those with the least or greatest first byte.
+
+    Ten times cheaper than comparing all words where first bytes vary, and next to nothing where not.
+    """
+    _, offsets_buffer, raw_buffer = words.buffers()
+    if words.null_count or raw_buffer is None or len(words) < _SAMPLE:
+        return words
+    offsets = np.frombuffer(offsets_buffer, np.int32)[words.offset : words.offset + len(words) + 1]
+    starts = offsets[:-1]
+    if (starts == offsets[1:]).any():
+        return words  # an empty word has no first byte
+    first = np.frombuffer(raw_buffer, np.uint8)[starts]
+    extreme = (first == first.min()) | (first == first.max())
+    return words.filter(pa.array(extreme))
 
 
 def mixed_zone(data: pa.Array) -> ZoneMap:

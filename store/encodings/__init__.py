@@ -1,9 +1,10 @@
 """The encodings: how the values of a column chunk become the bytes of its blocks.
 
-On writing, `chunk` asks `choose` for the best encoding of a column; `codec` compresses the blocks. On
-reading, `decoder_for` finds the encoding by its id. Each encoding documents its bytes in its module:
-`nulls`, `integers` (sequence, narrow, delta; what the integers stand for is in `lane`), `text`,
-`dictionary` and `mixed`. `frame` packs integers in few bits for all of them.
+On writing, `chunk` asks `choose.choose` for the best encoding of a column, cuts what comes back into
+blocks and lets `codec` compress them. On reading, `decoder_for` finds the encoding by its id. The ids
+are listed in `format`; each encoding documents its bytes in its module: `nulls`, `integers` (sequence,
+narrow, delta; what the integers stand for is in `lane`), `text`, `dictionary` and `mixed`. `frame` packs
+integers in few bits for all of them.
 """
 
 from __future__ import annotations

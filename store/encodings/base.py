@@ -1,9 +1,10 @@
-"""What the encodings share: parts of blocks while encoding, bytes of blocks while decoding, the registry's type."""
+"""What the encodings share: parts of blocks while encoding, bytes of blocks while decoding."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,8 +23,8 @@ MAX_TEXT_BYTES = 2**31 - 1  # Arrow's string and binary arrays have 32-bit offse
 class Part(Protocol):
     """One ingredient of every block of a chunk; a block is the spans of all parts, one after another."""
 
-    def span(self, start: int, stop: int) -> memoryview:
-        """The bytes for rows start to stop; start is the first row of a block."""
+    def spans(self, bounds: Sequence[int]) -> list[memoryview]:
+        """The bytes for each block; block b has the rows from bounds[b] to bounds[b + 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,9 @@ class Packed:
     data: ByteArray
     bits: int
 
-    def span(self, start: int, stop: int) -> memoryview:
-        return self.data[start * self.bits // 8 : (stop * self.bits + 7) // 8].data
+    def spans(self, bounds: Sequence[int]) -> list[memoryview]:
+        view, bits = self.data.data, self.bits
+        return [view[start * bits // 8 : (stop * bits + 7) // 8] for start, stop in pairwise(bounds)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +46,20 @@ class Spread:
     data: ByteArray
     offsets: Numbers
 
-    def span(self, start: int, stop: int) -> memoryview:
-        return self.data[self.offsets[start] : self.offsets[stop]].data
+    def spans(self, bounds: Sequence[int]) -> list[memoryview]:
+        view = self.data.data
+        return [view[start:stop] for start, stop in pairwise(self.offsets[bounds].tolist())]
 
 
 @dataclass(frozen=True, slots=True)
 class PerBlock:
-    """Eight bytes for each block."""
+    """Eight bytes for each block: the values in the first row of each."""
 
-    values: npt.NDArray[np.uint64]
-    block_rows: int
+    values: IntArray
 
-    def span(self, start: int, stop: int) -> memoryview:
-        block = start // self.block_rows
-        return self.values[block : block + 1].view(np.uint8).data
+    def spans(self, bounds: Sequence[int]) -> list[memoryview]:
+        view = self.values[list(bounds[:-1])].astype("<i8").view(np.uint8).data
+        return [view[at : at + 8] for at in range(0, len(view), 8)]
 
 
 @dataclass(frozen=True, slots=True)

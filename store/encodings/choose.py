@@ -20,7 +20,7 @@ from colonnade.store.zonemap import ZoneMap, bytes_zone, lane_zone, mixed_zone, 
 
 LANE_ENCODINGS = (SEQUENCE, DELTA, NARROW)  # the first that will; NARROW always does
 
-_SAMPLE = 1024
+_SAMPLE = 512
 _FEW = 4  # DICTIONARY where there are at least this many rows for each word
 _ISO_BYTES = {Kind.DATE: 10, "s": 19, "ms": 23, "us": 26}
 
@@ -34,19 +34,19 @@ class Choice:
     raw_bytes: int
 
 
-def choose(column: Column, block_rows: int) -> Choice:
-    """Encodes a column of at least one row for blocks of `block_rows` rows."""
+def choose(column: Column) -> Choice:
+    """Encodes a column of at least one row."""
     kind, data = column.kind, column.data
     if kind is Kind.MIXED:
         return _mixed(data)
     if data.null_count == len(data):
         return Choice(NULLS.encode(kind, data), null_zone(len(data)), 0)
     if kind in LANE_KINDS:
-        return _lane(kind, data, block_rows)
+        return _lane(kind, data)
     return _bytes(data)
 
 
-def _lane(kind: Kind, data: pa.Array, block_rows: int) -> Choice:
+def _lane(kind: Kind, data: pa.Array) -> Choice:
     lane = to_lane(kind, data)
     zone = lane_zone(kind, lane, data.null_count)
     each = 8
@@ -56,7 +56,7 @@ def _lane(kind: Kind, data: pa.Array, block_rows: int) -> Choice:
         each = _ISO_BYTES[data.type.unit]
     encoded = None
     for encoding in LANE_ENCODINGS:
-        encoded = encoding.encode(lane, block_rows)
+        encoded = encoding.encode(lane)
         if encoded is not None:
             break
     assert encoded is not None
@@ -70,17 +70,15 @@ def _bytes(data: pa.Array) -> Choice:
         if _FEW * len(data.dictionary) <= len(data) or len(data.dictionary) == 1:
             return _dictionary(data)
         data = data.dictionary_decode()
-    raw, offsets = bytes_and_offsets(data)
+    _, offsets = bytes_and_offsets(data)
     return Choice(PLAIN.encode(data), bytes_zone(data, data.null_count), int(offsets[-1]) - int(offsets[0]))
 
 
 def _repeats(data: pa.Array) -> bool:
-    """Whether a sample, some from all over and some neighbours, has few different values."""
-    if len(data) <= _SAMPLE:
-        return _FEW * pc.count_distinct(data).as_py() <= len(data)
-    step = len(data) // _SAMPLE
-    sample = data.take(pa.array(np.arange(0, _SAMPLE * step, step)))
-    return _FEW * pc.count_distinct(sample).as_py() <= _SAMPLE
+    """Whether a sample from all over repeats itself as one of some thousand different values would."""
+    step = max(1, len(data) // _SAMPLE)
+    sample = data.take(pa.array(np.arange(0, len(data), step)[:_SAMPLE]))
+    return 8 * int(pc.count_distinct(sample).as_py()) <= 7 * len(sample)
 
 
 def _dictionary(data: pa.Array) -> Choice:
@@ -95,7 +93,7 @@ def _dictionary(data: pa.Array) -> Choice:
         words, counts = words.filter(pa.array(used)), counts[used]
     _, offsets = bytes_and_offsets(words)
     lengths = np.diff(offsets)
-    raw_bytes = int(np.dot(lengths, counts)) - data.null_count * int(lengths[codes[0]])
+    raw_bytes = int(np.dot(lengths, counts)) - data.null_count * int(lengths[0])  # NULLs have code 0 here
     return Choice(DICTIONARY.encode(codes, words), bytes_zone(words, data.null_count), raw_bytes)
 
 

@@ -17,8 +17,7 @@ import pyarrow as pa
 
 from colonnade.store.encodings.base import Blocks, Encoded, Numbers, require
 from colonnade.store.encodings.frame import Frame
-from colonnade.store.encodings.text import bytes_and_offsets, bytes_array
-from colonnade.store.errors import Corrupt
+from colonnade.store.encodings.text import bytes_and_offsets, words_array
 from colonnade.store.values import Kind
 
 _COUNT = struct.Struct("<I")
@@ -38,7 +37,7 @@ class Dictionary:
         """
         raw, offsets = bytes_and_offsets(words)
         lengths = (offsets[1:] - offsets[:-1]).astype("<u4")
-        params = b"".join((_COUNT.pack(len(words)), lengths, raw[offsets[0] : offsets[-1]]))
+        params = _COUNT.pack(len(words)) + lengths.tobytes() + raw[offsets[0] : offsets[-1]].tobytes()
         return Encoded(self.id, params, Frame.around(0, len(words) - 1).pack(codes))
 
     def decoder(self, kind: Kind, params: memoryview) -> DictionaryDecoder:
@@ -47,10 +46,7 @@ class Dictionary:
         first = _COUNT.size + 4 * count
         require(count > 0 and first <= len(params), "words of a dictionary")
         lengths = np.frombuffer(params[_COUNT.size : first], "<u4").astype(np.int64)
-        try:
-            words = bytes_array(lengths, params[first:], None, text=True)
-        except pa.ArrowInvalid:
-            raise Corrupt("column chunk: TEXT that is not UTF-8") from None
+        words = words_array(lengths, params[first:])
         return DictionaryDecoder(words, Frame.around(0, count - 1))
 
 
@@ -64,7 +60,7 @@ class DictionaryDecoder:
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         codes = self.frame.unpack(blocks, np.int32)
-        require(0 <= int(codes.min()) and int(codes.max()) < len(self.words), "code beyond its dictionary")
+        require(int(codes.min()) >= 0 and int(codes.max()) < len(self.words), "code beyond its dictionary")
         indices = pa.Array.from_buffers(pa.int32(), len(codes), [validity, pa.py_buffer(codes)])
         return pa.DictionaryArray.from_arrays(indices, self.words, safe=False)
 

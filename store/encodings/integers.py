@@ -14,7 +14,7 @@ DELTA (4): each integer as its distance from the one before, modulo 2**64.
 parameters  0   1   digits
             1   9   Frame of the distances
 a block     0   8   the block's first integer, unsigned, modulo 2**64
-            8   ..  planes of the distances; the first row's is the frame's base and means nothing
+            8   ..  planes of the distances; the first row's means nothing
 """
 
 from __future__ import annotations
@@ -37,10 +37,6 @@ _DELTA_GAIN = 3  # bits a row that DELTA must save; below, its slower decoding i
 _SAMPLE = 2048
 
 
-def _bases(values: Numbers, block_rows: int) -> PerBlock:
-    return PerBlock(as_ints(values[::block_rows]).view(np.uint64), block_rows)
-
-
 def _read_bases(blocks: Blocks) -> npt.NDArray[np.int64]:
     return np.frombuffer(b"".join([block.take(8) for block in blocks]), "<i8")
 
@@ -53,7 +49,7 @@ class Sequence:
     name: str = "sequence"
     kinds: frozenset[Kind] = LANE_KINDS
 
-    def encode(self, lane: Lane, block_rows: int) -> Encoded | None:
+    def encode(self, lane: Lane) -> Encoded | None:
         values, rows = lane.values, len(lane.values)
         first, last = int(values[0]), int(values[-1])
         step = int(values[1]) - first if rows > 1 else 0
@@ -64,7 +60,7 @@ class Sequence:
             values[1:] - values[:-1], np.full(rows - 1, step)
         ):
             return None
-        return Encoded(self.id, _STEP.pack(lane.digits, step), (_bases(values, block_rows),))
+        return Encoded(self.id, _STEP.pack(lane.digits, step), (PerBlock(as_ints(values)),))
 
     def decoder(self, kind: Kind, params: memoryview) -> SequenceDecoder:
         require(len(params) == _STEP.size, "parameters of a sequence")
@@ -99,7 +95,7 @@ class Narrow:
     name: str = "narrow"
     kinds: frozenset[Kind] = LANE_KINDS
 
-    def encode(self, lane: Lane, block_rows: int) -> Encoded | None:
+    def encode(self, lane: Lane) -> Encoded | None:
         frame = Frame.around(lane.low, lane.high)
         return Encoded(self.id, bytes([lane.digits]) + frame.to_bytes(), frame.pack(lane.values))
 
@@ -131,7 +127,7 @@ class Delta:
     name: str = "delta"
     kinds: frozenset[Kind] = LANE_KINDS
 
-    def encode(self, lane: Lane, block_rows: int) -> Encoded | None:
+    def encode(self, lane: Lane) -> Encoded | None:
         width = width_for(lane.high - lane.low)
         if width <= _DELTA_GAIN or not _promising(lane.values, width):
             return None
@@ -142,9 +138,8 @@ class Delta:
         frame = Frame.around(int(distances.min()), int(distances.max()))
         if frame.width > width - _DELTA_GAIN:
             return None
-        distances[::block_rows] = frame.base
         params = bytes([lane.digits]) + frame.to_bytes()
-        return Encoded(self.id, params, (_bases(values, block_rows), *frame.pack(distances)))
+        return Encoded(self.id, params, (PerBlock(values), *frame.pack(distances)))
 
     def decoder(self, kind: Kind, params: memoryview) -> DeltaDecoder:
         require(len(params) > 0, "parameters of deltas")

@@ -14,6 +14,7 @@ A NULL has any integer that occurs among the others.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,8 @@ def to_lane(kind: Kind, data: pa.Array) -> Lane:
 
 def _double_lane(doubles: FloatArray) -> Lane:
     least, greatest = float(doubles.min()), float(doubles.max())
+    if math.isnan(least):
+        raise ValueError("NaN is not a SQLite value")
     scaled = _scale(doubles, least, greatest)
     if scaled is None:
         bits = np.ascontiguousarray(doubles).view(np.int64)

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from colonnade.store.encodings.base import Blocks, Encoded, IntArray, Numbers, Spread, gather_rest, require
+from colonnade.store.encodings.base import Blocks, Encoded, Numbers, Spread, require
 from colonnade.store.encodings.frame import FRAME, Frame
-from colonnade.store.encodings.text import bytes_and_offsets, bytes_array, check_rest
+from colonnade.store.encodings.text import bytes_and_offsets, read_values
 from colonnade.store.errors import Corrupt
-from colonnade.store.values import Kind, StorageClass, mixed_column
+from colonnade.store.values import IntArray, Kind, StorageClass, mixed_column
 
 _TAGS = Frame(0, 4)
 
@@ -58,8 +58,7 @@ class MixedDecoder:
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         tags: npt.NDArray[np.uint8] = _TAGS.unpack(blocks, np.uint8)
         nums, lengths = self.numbers.unpack(blocks), self.sizes.unpack(blocks)
-        check_rest(blocks, lengths)
-        raws = bytes_array(lengths, gather_rest(blocks), None, text=False)
+        raws = read_values(blocks, lengths, None, text=False)
         _check(tags, nums, lengths, raws)
         return mixed_column(tags, nums, raws).data
 

@@ -8,13 +8,13 @@ a block     planes of the lengths, then the bytes of all its values; a NULL has 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
 
 from colonnade.store.encodings.base import (
     MAX_TEXT_BYTES,
-    Block,
     Blocks,
     ByteArray,
     Encoded,
@@ -46,23 +46,46 @@ def without_nulls(data: pa.Array) -> pa.Array:
     return data.fill_null(empty)
 
 
-def bytes_array(
-    lengths: Numbers, raw: memoryview | bytes, validity: pa.Buffer | None, text: bool
-) -> pa.Array:
-    """The string or binary array of values with these int64 lengths, one after another in `raw`.
+def read_values(blocks: Blocks, lengths: Numbers, validity: pa.Buffer | None, text: bool) -> pa.Array:
+    """The string or binary array of values with these lengths, which are all that is left in the blocks.
 
     Raises Corrupt where lengths and bytes do not agree, or a text is not UTF-8.
     """
+    left = [block.left for block in blocks]
+    raw = gather_rest(blocks)
+    offsets = _offsets(lengths, len(raw))
+    ends = offsets[np.cumsum([block.rows for block in blocks])].tolist()
+    require(ends == list(accumulate(left)), "lengths that do not fill their block")
+    return bytes_array(offsets, raw, validity, text)
+
+
+def _offsets(lengths: Numbers, total: int) -> Numbers:
+    """The (n + 1,) int32 offsets of values of these lengths. Raises Corrupt unless they make `total`."""
     require(int(lengths.min()) >= 0, "negative length")
-    require(int(lengths.max()) <= len(raw) <= MAX_TEXT_BYTES, "length beyond the bytes there are")
+    require(int(lengths.max()) <= total <= MAX_TEXT_BYTES, "length beyond the bytes there are")
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
-    require(int(offsets[-1]) == len(raw), "lengths that do not add up")
-    buffers = [validity, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(raw)]
+    require(int(offsets[-1]) == total, "lengths that do not add up")
+    return offsets.astype(np.int32)
+
+
+def words_array(lengths: Numbers, raw: memoryview) -> pa.Array:
+    """The string array of a dictionary's words. Raises Corrupt as read_values does."""
+    return bytes_array(_offsets(lengths, len(raw)), raw, None, text=True)
+
+
+def bytes_array(
+    offsets: Numbers, raw: memoryview | bytes, validity: pa.Buffer | None, text: bool
+) -> pa.Array:
+    """The string or binary array with these int32 offsets. Raises Corrupt for a text that is not UTF-8."""
+    buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(raw)]
     if not text or (len(raw) and int(np.frombuffer(raw, np.uint8).max()) < 0x80):
-        return pa.Array.from_buffers(pa.string() if text else pa.binary(), len(lengths), buffers)
+        return pa.Array.from_buffers(pa.string() if text else pa.binary(), len(offsets) - 1, buffers)
     # The cast checks every value; ASCII, the usual case, needs no such look.
-    return pa.Array.from_buffers(pa.binary(), len(lengths), buffers).cast(pa.string())
+    try:
+        return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers).cast(pa.string())
+    except pa.ArrowInvalid:
+        raise Corrupt("column chunk: TEXT that is not UTF-8") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +115,7 @@ class PlainDecoder:
         return None
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
-        lengths = self.frame.unpack(blocks)
-        check_rest(blocks, lengths)
-        try:
-            return bytes_array(lengths, gather_rest(blocks), validity, self.text)
-        except pa.ArrowInvalid:
-            raise Corrupt("column chunk: TEXT that is not UTF-8") from None
-
-
-def check_rest(blocks: Blocks, lengths: Numbers) -> None:
-    """Raises Corrupt unless each block has left just the bytes that its lengths add up to."""
-    start = 0
-    for block in blocks:
-        stop = start + block.rows
-        _check_one(block, lengths[start:stop])
-        start = stop
-
-
-def _check_one(block: Block, lengths: Numbers) -> None:
-    require(0 <= int(lengths.min()) and int(lengths.max()) <= block.left, "length beyond its block")
-    require(int(lengths.sum()) == block.left, "lengths that do not fill their block")
+        return read_values(blocks, self.frame.unpack(blocks), validity, self.text)
 
 
 PLAIN = Plain()
