@@ -31,6 +31,7 @@ class Insert:
                  newline behind it before any other text
     row_params   VALUES with exactly one row of parameters only, all numbered or all named
     params       for row_params: for each value the 0-based position, or the name without its prefix
+    upsert       there is an ON CONFLICT clause
     plain        no OR clause, no REPLACE, no upsert, no RETURNING
     """
 
@@ -42,6 +43,7 @@ class Insert:
     source_text: str
     row_params: bool
     params: tuple[int | str, ...]
+    upsert: bool
     plain: bool
 
 
@@ -50,14 +52,18 @@ class Change:
     """The clauses of an UPDATE or DELETE, as offsets in the text; None: the clause is not there.
 
     verb      offset of the word UPDATE or DELETE; all before it is the WITH clause
+    conflict  what stands behind UPDATE OR
     alias     the alias of the target
+    assigned  the columns that SET assigns, without quotes
     head      offset behind the target, its alias and INDEXED BY
     set, from_, where, returning, order    where the clause's first word starts (order: ORDER or LIMIT)
     stop      behind the statement's last token, a semicolon not counted
     """
 
     verb: int
+    conflict: str | None
     alias: str | None
+    assigned: tuple[str, ...]
     head: int
     set: int | None
     from_: int | None
@@ -120,6 +126,7 @@ class Facts:
     """What a reader found; the fields are those of Statement."""
 
     subject: str = ""
+    object: Target | None = None
     target: Target | None = None
     insert: Insert | None = None
     change: Change | None = None
@@ -161,6 +168,7 @@ def _read_insert(parts: Parts) -> Facts:
         source_text=source_text,
         row_params=params is not None and not extras and not returning,
         params=params or (),
+        upsert=extras,
         plain=conflict is None and not extras and not returning,
     )
     return Facts(target=target, insert=insert, returning=returning)
@@ -252,9 +260,11 @@ def _with_source(parts: Parts, head: Token, stop: int) -> str:
 def _read_change(parts: Parts) -> Facts:
     verb = parts.token
     parts.at += 1
+    conflict = None
     if verb.key == "DELETE":
         parts.take("FROM")
     elif parts.take("OR"):
+        conflict = parts.token.key
         parts.at += 1
     target = parts.target()
     if target is None:
@@ -266,16 +276,21 @@ def _read_change(parts: Parts) -> Facts:
         parts.take("NOT", "INDEXED")
     head = parts.reader[parts.at - 1].stop
     found: dict[str, int] = {}
+    assigned: list[str] = []
     stop, before = head, ""
     for number, token in parts.reader.outside(parts.at):
         clause = _CLAUSES.get(token.key)
         if clause and not (token.key == "FROM" and before == "DISTINCT"):
             found.setdefault(clause, token.start)
+        if token.key in ("SET", ",") and list(found) == ["set"]:
+            assigned += _assigned(parts.reader, number + 1)
         before = token.key
         stop = _stop_with_parentheses(parts.reader, number)
     change = Change(
         verb=verb.start,
+        conflict=conflict,
         alias=alias,
+        assigned=tuple(assigned),
         head=head,
         set=found.get("set"),
         from_=found.get("from"),
@@ -285,6 +300,14 @@ def _read_change(parts: Parts) -> Facts:
         stop=stop,
     )
     return Facts(target=target, change=change, returning="returning" in found)
+
+
+def _assigned(reader: Reader, number: int) -> list[str]:
+    """The columns left of the equals sign of the assignment that starts at token `number`."""
+    if reader[number].key != "(":
+        return [reader[number].name]
+    names = range(number + 1, reader.skip_parentheses(number) - 1)
+    return [reader[n].name for n in names if reader[n].is_name]
 
 
 _CLAUSES = {
@@ -322,12 +345,13 @@ def _read_create(parts: Parts) -> Facts:
         subject = "VIRTUAL TABLE"
         parts.at += 1
     parts.take("IF", "NOT", "EXISTS")
-    target = parts.target()
-    if target is not None and subject in ("INDEX", "TRIGGER"):
-        target = _table_behind_on(parts, target.schema)
-    elif target is not None and temporary:
-        target = Target("temp", target.name, target.start, target.stop)
-    return Facts(subject=subject, target=target)
+    made = parts.target()
+    if made is not None and temporary:
+        made = Target("temp", made.name, made.start, made.stop)
+    target = made
+    if made is not None and subject in ("INDEX", "TRIGGER"):
+        target = _table_behind_on(parts, None if temporary else made.schema)
+    return Facts(subject=subject, object=made, target=target)
 
 
 def _table_behind_on(parts: Parts, schema: str | None) -> Target | None:
@@ -348,7 +372,8 @@ def _read_drop(parts: Parts) -> Facts:
     subject = parts.reader[parts.at + 1].key
     parts.at += 2
     parts.take("IF", "EXISTS")
-    return Facts(subject=subject, target=parts.target())
+    target = parts.target()
+    return Facts(subject=subject, object=target, target=target)
 
 
 def _read_one_name(parts: Parts) -> Facts:

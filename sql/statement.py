@@ -36,6 +36,7 @@ class Statement:
     inner       the verb of what EXPLAIN explains; else the same as `verb`
     first       the first word in upper case even if it is WITH (the verb for sqlite3's transaction rules)
     subject     for CREATE, DROP, ALTER: "TABLE", "INDEX", "TRIGGER", "VIEW", "VIRTUAL TABLE"; else ""
+    object      the table, index, trigger or view that CREATE makes, DROP drops or ALTER alters
     target      the table of DML, ALTER TABLE, CREATE INDEX, CREATE TRIGGER, ANALYZE, REINDEX; the object that
                 CREATE TABLE or VIEW makes and DROP drops. EXPLAIN: that of what it explains
     where       offset of WHERE in an UPDATE or DELETE
@@ -48,6 +49,7 @@ class Statement:
     inner: str
     first: str
     subject: str = ""
+    object: Target | None = None
     target: Target | None = None
     insert: Insert | None = None
     change: Change | None = None
@@ -148,6 +150,7 @@ def _parse(text: str) -> Statement:
         inner=inner,
         first=first,
         subject=facts.subject,
+        object=facts.object,
         target=facts.target,
         insert=facts.insert,
         change=facts.change,

@@ -1,0 +1,280 @@
+"""Before SQLite runs a text: tables in column format that it would write, or check, return to row format.
+
+A virtual table cannot be written, and SQLite's own foreign keys only see the row part of a table. So
+whatever a statement writes, sets off (`sql.effects`) or redefines is restored to row format first, and the
+user's text then runs on ordinary tables as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import apsw
+
+from colonnade.sql.effects import Effect, Place, Reach, replaces_rows
+from colonnade.sql.schema import Schema, read_schema
+from colonnade.sql.shown import home_of
+from colonnade.sql.statement import CACHED_CHARACTERS, Statement, Target
+from colonnade.sql.tokens import quote
+from colonnade.store.database import Store
+
+_WRITES = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
+_CACHED_DECISIONS = 512
+
+
+class Router:
+    """Routes the statements of one connection.
+
+    foreign_keys     whether the connection enforces them
+    storage_format   "auto", "row" or "column"
+
+    Restoring does not change what a table holds. In autocommit mode it is a transaction of its own before
+    the statement's: should the statement fail, the tables are in row format, with the same rows.
+    """
+
+    def __init__(
+        self, store: Store, *, foreign_keys: Callable[[], bool], storage_format: Callable[[], str]
+    ) -> None:
+        self._store, self._db = store, store.db
+        self._foreign_keys, self._storage_format = foreign_keys, storage_format
+        self._schemas: dict[str, tuple[int, Schema]] = {}
+        self._decisions: dict[tuple[object, ...], list[Place]] = {}
+        self._unfrozen: dict[Place, None] = {}
+        self._db.set_rollback_hook(self.forget, id=self)
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        self._db.set_rollback_hook(None, id=self)
+
+    def forget(self) -> None:
+        """Forgets schemas: after a rollback a schema version can come back with another meaning."""
+        self._schemas.clear()
+        self._decisions.clear()
+
+    def schema(self, name: str = "main") -> Schema:
+        """The tables of a schema, read again when it has changed."""
+        version: int = self._db.execute(f"PRAGMA {quote(name)}.schema_version").get
+        known = self._schemas.get(name)
+        if known is None or known[0] != version:
+            known = self._schemas[name] = (version, read_schema(self._db, name))
+        return known[1]
+
+    def before(self, statement: Statement) -> None:
+        """Makes it right for SQLite to run the text. Costs nothing for a SELECT."""
+        places = self.touched(statement)
+        if not places:
+            return
+        with self._db:
+            for schema, name in places:
+                self._store.restore(name, schema)
+        self._unfrozen.update(dict.fromkeys(places))
+
+    def after(self, statement: Statement, *, busy: bool = False) -> None:
+        """With storage_format=column: the tables written turn to column format, with all their rows.
+
+        busy   some statement of the connection is still being read; then they wait for the next write
+        """
+        if statement.verb in ("ROLLBACK", "ATTACH", "DETACH"):
+            self.forget()
+            self._store.invalidate()
+        elif self._storage_format() == "column" and _may_add_rows(statement):
+            place = self._place(statement.target)
+            if place is not None:
+                self._unfrozen[place] = None
+            if not busy and not self._violations_counted():
+                self._freeze()
+
+    def touched(self, statement: Statement) -> list[Place]:
+        """The tables in column format that `before` would restore, as (schema, table)."""
+        decide = self._decider(statement)
+        if decide is None or not self._store.has_column_tables():
+            return []
+        versions = tuple(
+            self._db.execute(f"PRAGMA {quote(name)}.schema_version").get for name in self._db.db_names()
+        )
+        key = (statement.text, self._foreign_keys(), self._violations_counted(), versions)
+        places = self._decisions.get(key)
+        if places is None:
+            reach = Reach(
+                {name: self.schema(name) for name in self._db.db_names()}, key[1] is True, key[2] is True
+            )
+            decide(statement, reach)
+            places = [place for place in reach.places if self._store.table(place[1], place[0]) is not None]
+            if len(statement.text) <= CACHED_CHARACTERS:
+                if len(self._decisions) >= _CACHED_DECISIONS:
+                    self._decisions.clear()
+                self._decisions[key] = places
+        return places
+
+    def _decider(self, statement: Statement) -> Callable[[Statement, Reach], None] | None:
+        if statement.inner in _WRITES:
+            return self._write
+        if statement.pragma is not None:
+            return self._check_all if statement.pragma.name == "foreign_key_check" else None
+        return {"ALTER": self._alter, "DROP": self._drop, "CREATE": self._create}.get(statement.inner)
+
+    # --- what each kind of statement touches: each adds to reach.places ------------------------------------
+
+    def _write(self, statement: Statement, reach: Reach) -> None:
+        place = self._place(statement.target)
+        if place is None:
+            return
+        schema, name = place
+        if name.lower() == "sqlite_sequence":
+            for counted in reach.schemas[schema].tables.values():
+                if counted.autoincrement:
+                    reach.places[schema, counted.name] = None
+            return
+        table = reach.schemas[schema].table(name)
+        effect, assigned = _effect(statement)
+        if table is not None and effect is not Effect.DELETE and replaces_rows(table):
+            effect |= Effect.DELETE
+        reach.write(schema, name, effect, assigned)
+
+    def _alter(self, statement: Statement, reach: Reach) -> None:
+        """Children too: a new name of the table or of a column goes into their REFERENCES clauses."""
+        place = self._place(statement.target)
+        if place is None:
+            return
+        schema, name = place
+        reach.places[place] = None
+        for child, _ in reach.schemas[schema].children_of(name):
+            reach.places[schema, child.name] = None
+        self._create(statement, reach)
+
+    def _drop(self, statement: Statement, reach: Reach) -> None:
+        """DROP TABLE deletes the rows first, for foreign keys; DROP INDEX changes the table's constraints."""
+        if statement.subject == "TABLE":
+            place = self._place(statement.target)
+            if place is not None:
+                reach.write(*place, Effect.DELETE)
+        elif statement.subject == "INDEX" and statement.object is not None:
+            place = self._owner_of_index(statement.object)
+            if place is not None:
+                reach.places[place] = None
+
+    def _create(self, statement: Statement, reach: Reach) -> None:
+        """REFERENCES must name a real table; a trigger keeps all that it mentions in row format."""
+        made = statement.object
+        if statement.subject == "INDEX":
+            place = self._place(statement.target)
+            if place is not None and made is not None and self._owner_of_index(made) is None:
+                reach.places[place] = None
+        elif statement.subject == "TRIGGER" or (
+            statement.subject == "TABLE" and statement.mentions("references")
+        ):
+            if statement.verb == "CREATE" and made is not None and self._exists(made, statement.subject):
+                return
+            for schema in reach.schemas.values():
+                for table in schema.tables.values():
+                    if statement.mentions(table.name):
+                        reach.places[schema.name, table.name] = None
+
+    def _check_all(self, statement: Statement, reach: Reach) -> None:
+        """PRAGMA foreign_key_check: SQLite would see neither all children nor all parents."""
+        pragma = statement.pragma
+        if pragma is None:
+            return
+        for schema in reach.schemas.values():
+            if pragma.schema and pragma.schema.lower() != schema.name.lower():
+                continue
+            for table in schema.tables.values():
+                if table.foreign_keys and (
+                    pragma.value is None or table.name.lower() == pragma.value.lower()
+                ):
+                    reach.places[schema.name, table.name] = None
+                    for key in table.foreign_keys:
+                        parent = schema.table(key.parent)
+                        if parent is not None:
+                            reach.places[schema.name, parent.name] = None
+
+    # --- finding things ------------------------------------------------------------------------------------
+
+    def _place(self, target: Target | None) -> Place | None:
+        """The schema and spelling of the table or view that SQLite takes a name for."""
+        if target is None:
+            return None
+        wanted = self._schema_named(target.schema)
+        if target.schema is not None and wanted is None:
+            return None
+        if target.name.lower() == "sqlite_sequence":
+            return wanted or "main", target.name
+        home = home_of(self._db, target.name, wanted)
+        if home is None:
+            return None
+        table = self.schema(home).table(target.name)
+        return home, table.name if table else target.name
+
+    def _schema_named(self, name: str | None) -> str | None:
+        return next((n for n in self._db.db_names() if name and n.lower() == name.lower()), None)
+
+    def _owner_of_index(self, index: Target) -> Place | None:
+        wanted = self._schema_named(index.schema)
+        if index.schema is not None and wanted is None:
+            return None
+        for schema in [wanted] if wanted else self._db.db_names():
+            owner = self._find(schema, index.name, "index")
+            if owner is not None:
+                for table in self._store.tables(schema):
+                    if table.rows_name.lower() == owner.lower():
+                        return schema, table.name
+                return schema, owner
+        return None
+
+    def _exists(self, made: Target, subject: str) -> bool:
+        schema = self._schema_named(made.schema or "main")
+        return schema is not None and self._find(schema, made.name, subject.lower()) is not None
+
+    def _find(self, schema: str, name: str, kind: str) -> str | None:
+        """The table that an object of the schema belongs to; None if there is no such object."""
+        owner: str | None = self._db.execute(
+            f"SELECT tbl_name FROM {quote(schema)}.sqlite_schema WHERE type=? AND name=? COLLATE NOCASE",
+            (kind, name),
+        ).get
+        return owner
+
+    # --- storage_format=column -----------------------------------------------------------------------------
+
+    def _violations_counted(self) -> bool:
+        """Whether violations of deferred foreign keys are counted; SQLite must find the same rows again."""
+        return bool(self._db.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0])
+
+    def _freeze(self) -> None:
+        for place in list(self._unfrozen):
+            schema, name = place
+            try:
+                if self._store.table(name, schema) is None:
+                    if self._store.ineligible(name, schema) is not None or self._is_empty(schema, name):
+                        del self._unfrozen[place]
+                        continue
+                    self._store.convert(name, schema)
+                table = self._store.table(name, schema)
+                if table is not None:
+                    table.freeze()
+            except (apsw.LockedError, apsw.BusyError):
+                continue  # the statement itself went well: the next write tries again
+            del self._unfrozen[place]
+
+    def _is_empty(self, schema: str, name: str) -> bool:
+        return self._db.execute(f"SELECT 1 FROM {quote(schema)}.{quote(name)} LIMIT 1").get is None
+
+
+def _effect(statement: Statement) -> tuple[Effect, tuple[str, ...] | None]:
+    """What a DML statement does to its target, and the columns that an UPDATE assigns (None: any)."""
+    insert, change = statement.insert, statement.change
+    if insert is not None:
+        effect = Effect.INSERT
+        if insert.conflict == "REPLACE":
+            effect |= Effect.DELETE
+        if insert.upsert:
+            effect |= Effect.UPDATE
+        return effect, None
+    if statement.inner == "DELETE" or change is None:
+        return Effect.DELETE if change else Effect.ANY, None
+    if change.conflict == "REPLACE":
+        return Effect.UPDATE | Effect.DELETE, change.assigned
+    return Effect.UPDATE, change.assigned
+
+
+def _may_add_rows(statement: Statement) -> bool:
+    return statement.is_dml or (statement.verb == "CREATE" and statement.subject == "TABLE")

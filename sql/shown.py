@@ -1,0 +1,340 @@
+"""The schema as its user wrote it: table-valued functions that stand for sqlite_schema and the PRAGMAs.
+
+A table t in column format is three kinds of names in the file: the virtual table t, its row part t_cln_rows
+with the user's constraints and indexes, and the other shadow tables. `colonnade_schema('main')` and the
+functions beside it give the rows that SQLite would give if t were an ordinary table. `sql.names` puts them
+into statements. They look at the file anew on each use: nothing is cached, so nothing can be stale.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from colonnade.sql.tokens import quote, spell
+from colonnade.store.catalog import ShadowNames, column_table_names, read_meta
+from colonnade.store.format import ROWS, SHADOW_SUFFIXES
+
+Row = tuple[Any, ...]
+PREFIX = "colonnade_"
+_AUTOMATIC = "sqlite_autoindex_"
+
+
+class UserNames:
+    """The tables in column format of one schema, and what their parts are called for the user."""
+
+    def __init__(self, db: apsw.Connection, schema: str) -> None:
+        self.db, self.schema = db, schema
+        self.tables = {name.lower(): name for name in column_table_names(db, schema)}
+
+    def _split(self, name: str) -> tuple[str | None, str]:
+        lower = name.lower()
+        for suffix in SHADOW_SUFFIXES:
+            base = lower.removesuffix(suffix)
+            if base != lower and base in self.tables:
+                return self.tables[base], suffix
+        return None, ""
+
+    def is_virtual(self, name: str) -> bool:
+        """Whether it is a table in column format."""
+        return name.lower() in self.tables
+
+    def is_hidden(self, name: str) -> bool:
+        """Whether it is a shadow table other than a row part."""
+        base, suffix = self._split(name)
+        return base is not None and suffix != ROWS
+
+    def table(self, name: str) -> str:
+        """The user's name for a table: of a row part the table's, else the same."""
+        base, suffix = self._split(name)
+        return base if base is not None and suffix == ROWS else name
+
+    def index(self, name: str, table: str) -> str:
+        """The user's name for an index of `table`: SQLite names automatic ones after the row part."""
+        prefix = f"{_AUTOMATIC}{table}_"
+        if not name.startswith(prefix):
+            return name
+        return f"{_AUTOMATIC}{self.table(table)}_{name[len(prefix) :]}"
+
+    def stored(self, table: str) -> str:
+        """The name by which SQLite's PRAGMAs know the user's table."""
+        return self.tables.get(table.lower(), "") + ROWS if self.is_virtual(table) else table
+
+    def stored_index(self, name: str) -> str:
+        """The name by which SQLite's PRAGMAs know an index with this name for the user."""
+        base, _, number = name.removeprefix(_AUTOMATIC).rpartition("_")
+        if not name.lower().startswith(_AUTOMATIC) or not self.is_virtual(base):
+            return name
+        return f"{_AUTOMATIC}{self.stored(base)}_{number}"
+
+
+class Spellings:
+    """The texts of a schema with each row part's name as the user spelt the table's."""
+
+    def __init__(self, names: UserNames) -> None:
+        self._by_table = {
+            table: _spellings(names.db, ShadowNames(names.schema, table)) for table in names.tables.values()
+        }
+
+    def restore(self, sql: str, kind: str, *names: str) -> str:
+        """`sql` of the object of this kind that goes by `names`."""
+        if ROWS not in sql:
+            return sql
+        for table, known in self._by_table.items():
+            parts = sql.split(quote(table + ROWS))
+            if len(parts) == 1:
+                continue
+            spelt = next((known[kind, name] for name in names if (kind, name) in known), [])
+            if len(spelt) != len(parts) - 1:
+                spelt = [spell(table)] * (len(parts) - 1)
+            sql = parts[0] + "".join(form + part for form, part in zip(spelt, parts[1:], strict=True))
+        return sql
+
+
+def _spellings(db: apsw.Connection, names: ShadowNames) -> dict[tuple[str, str], list[str]]:
+    try:
+        entries = json.loads(str(read_meta(db, names, "spelling")))
+        return {(str(kind), str(name)): [str(form) for form in forms] for kind, name, forms in entries}
+    except (TypeError, ValueError):
+        return {}  # only the quotes in the text that is shown depend on it
+
+
+def schema_rows(db: apsw.Connection, schema: str) -> Iterator[Row]:
+    """rowid and columns of sqlite_schema; a table in column format is where its row part is."""
+    names = UserNames(db, schema)
+    texts = Spellings(names)
+    for rowid, kind, name, table, root, sql in db.execute(
+        f"SELECT rowid, type, name, tbl_name, rootpage, sql FROM {quote(schema)}.sqlite_schema"
+    ).fetchall():
+        if kind is None:  # the place kept for a table that CREATE TABLE AS is just making
+            yield rowid, kind, name, table, root, sql
+            continue
+        if names.is_hidden(table) or (kind == "table" and names.is_virtual(name)):
+            continue
+        shown = names.table(table)
+        if shown == table:
+            yield rowid, kind, name, table, root, sql and texts.restore(sql, kind, name, name + ROWS)
+        elif kind == "table":
+            ddl = read_meta(db, ShadowNames(schema, shown), "ddl") or sql
+            yield rowid, kind, shown, shown, root, texts.restore(str(ddl), kind, shown, table)
+        else:
+            text = sql and texts.restore(sql, kind, name)
+            yield rowid, kind, names.index(name, table), shown, root, text
+
+
+def sequence_rows(db: apsw.Connection, schema: str) -> Iterator[Row]:
+    """rowid and columns of sqlite_sequence."""
+    names = UserNames(db, schema)
+    rows = db.execute(f"SELECT rowid, name, seq FROM {quote(schema)}.sqlite_sequence").fetchall()
+    return ((rowid, names.table(name), seq) for rowid, name, seq in rows)
+
+
+def _numbered(rows: Iterable[Row]) -> Iterator[Row]:
+    return ((number, *row) for number, row in enumerate(rows, 1))
+
+
+def _pragma(db: apsw.Connection, schema: str | None, pragma: str, argument: str) -> list[Row]:
+    place = "" if schema is None else quote(schema) + "."
+    rows: list[Row] = db.execute(f"PRAGMA {place}{pragma}({quote(argument)})").fetchall()
+    return rows
+
+
+def schemas_in_order(db: apsw.Connection) -> list[str]:
+    """The schemas in the order in which SQLite looks for a name without one: temp comes first."""
+    names = db.db_names()
+    return ["temp", *(name for name in names if name != "temp")]
+
+
+def home_of(db: apsw.Connection, table: str, schema: str | None = None) -> str | None:
+    """The schema in which SQLite finds a table or view; None if there is none of this name."""
+    for place in [schema] if schema else schemas_in_order(db):
+        found = db.execute(
+            f"SELECT 1 FROM {quote(place)}.sqlite_schema"
+            " WHERE name=? COLLATE NOCASE AND type IN ('table','view')",
+            (table,),
+        ).get
+        if found:
+            return place
+    return None
+
+
+def _of_table(pragma: str, cell: int | None = None) -> Callable[..., Iterator[Row]]:
+    """A PRAGMA whose argument is a table; in column `cell` of its rows there is a name to translate."""
+
+    def read(db: apsw.Connection, argument: object = None, schema: object = None) -> Iterator[Row]:
+        if argument is None:
+            return iter(())
+        table = str(argument)
+        place = home_of(db, table, None if schema is None else str(schema))
+        if place is None:
+            return _numbered(_pragma(db, None if schema is None else str(schema), pragma, table))
+        names = UserNames(db, place)
+        stored = names.stored(table)
+        rows = _pragma(db, place, pragma, stored)
+        if cell is None:
+            return _numbered(rows)
+        translate = names.table if pragma == "foreign_key_list" else lambda name: names.index(name, stored)
+        return _numbered((*row[:cell], translate(row[cell]), *row[cell + 1 :]) for row in rows)
+
+    return read
+
+
+def _of_index(pragma: str) -> Callable[..., Iterator[Row]]:
+    """A PRAGMA whose argument is an index."""
+
+    def read(db: apsw.Connection, argument: object = None, schema: object = None) -> Iterator[Row]:
+        if argument is None:
+            return iter(())
+        for place in [str(schema)] if schema else schemas_in_order(db):
+            rows = _pragma(db, place, pragma, UserNames(db, place).stored_index(str(argument)))
+            if rows:
+                return _numbered(rows)
+        return iter(())
+
+    return read
+
+
+def table_list_rows(db: apsw.Connection, argument: object = None, schema: object = None) -> Iterator[Row]:
+    """Rows of PRAGMA table_list: a table in column format is an ordinary one, without shadow tables."""
+    known: dict[str, UserNames] = {}
+    shown: list[Row] = []
+    listed: list[Row] = db.execute("PRAGMA table_list").fetchall()
+    for place, name, kind, *rest in listed:
+        if schema is not None and place.lower() != str(schema).lower():
+            continue
+        names = known.setdefault(place, UserNames(db, place))
+        if names.is_virtual(name) or names.is_hidden(name):
+            continue
+        user_name = names.table(name)
+        if argument is None or user_name.lower() == str(argument).lower():
+            shown.append((place, user_name, kind if user_name == name else "table", *rest))
+    return _numbered(shown)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A table-valued function: its columns, its arguments as hidden columns, and what reads its rows.
+
+    `read(db, *arguments)` gives the rowid in front of the columns; arguments not given are None.
+    """
+
+    columns: tuple[str, ...]
+    arguments: tuple[str, ...]
+    read: Callable[..., Iterator[Row]]
+
+
+def _function(columns: str, read: Callable[..., Iterator[Row]], arguments: str = "arg schema") -> Function:
+    return Function(tuple(columns.split()), tuple(arguments.split()), read)
+
+
+_SCHEMA = "schema_name"  # a column of table_list is called schema
+PRAGMAS = {
+    "table_info": _function("cid name type notnull dflt_value pk", _of_table("table_info")),
+    "table_xinfo": _function("cid name type notnull dflt_value pk hidden", _of_table("table_xinfo")),
+    "index_list": _function("seq name unique origin partial", _of_table("index_list", 1)),
+    "index_info": _function("seqno cid name", _of_index("index_info")),
+    "index_xinfo": _function("seqno cid name desc coll key", _of_index("index_xinfo")),
+    "foreign_key_list": _function(
+        "id seq table from to on_update on_delete match", _of_table("foreign_key_list", 2)
+    ),
+    "table_list": _function("schema name type ncol wr strict", table_list_rows, "arg " + _SCHEMA),
+}
+TABLES = {
+    "schema": _function(
+        "type name tbl_name rootpage sql", lambda db, s=None: schema_rows(db, s or "main"), _SCHEMA
+    ),
+    "sequence": _function("name seq", lambda db, s=None: sequence_rows(db, s or "main"), _SCHEMA),
+}
+
+
+def register_schema_module(db: apsw.Connection) -> None:
+    """Makes the table-valued functions known to a connection. To be called once, before any statement."""
+    for name, function in (PRAGMAS | TABLES).items():
+        module: Any = _Module(function)  # apsw's protocol asks for methods that SQLite does not
+        db.create_module(
+            PREFIX + name,
+            module,
+            use_bestindex_object=True,
+            eponymous=True,
+            eponymous_only=True,
+            read_only=True,
+        )
+
+
+class _Module:
+    """The virtual table module of one function."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+
+    def Connect(self, db: apsw.Connection, *_: str) -> tuple[str, _Table]:  # noqa: N802 - apsw's names
+        visible = [quote(name) for name in self.function.columns]
+        hidden = [quote(name) + " HIDDEN" for name in self.function.arguments]
+        return f"CREATE TABLE x({', '.join(visible + hidden)})", _Table(db, self.function)
+
+
+class _Table:
+    def __init__(self, db: apsw.Connection, function: Function) -> None:
+        self.db, self.function = db, function
+
+    def BestIndexObject(self, info: apsw.IndexInfo) -> bool:  # noqa: N802
+        """Takes every argument; idxStr says which ones, in their order. Without them it would read on."""
+        first, taken = len(self.function.columns), ""
+        for number in range(info.nConstraint):
+            column = info.get_aConstraint_iColumn(number)
+            if column < first or info.get_aConstraint_op(number) != apsw.SQLITE_INDEX_CONSTRAINT_EQ:
+                continue
+            if not info.get_aConstraint_usable(number):
+                return False
+            if str(column - first) not in taken:
+                taken += str(column - first)
+                info.set_aConstraintUsage_argvIndex(number, len(taken))
+                info.set_aConstraintUsage_omit(number, True)
+        info.idxStr = taken
+        info.estimatedCost, info.estimatedRows = (10.0, 10) if taken else (10_000.0, 1_000)
+        return True
+
+    def Open(self) -> _Cursor:  # noqa: N802
+        return _Cursor(self)
+
+    def Disconnect(self) -> None:  # noqa: N802
+        pass
+
+    Destroy = Disconnect
+
+
+class _Cursor:
+    def __init__(self, table: _Table) -> None:
+        self.table = table
+        self.given: list[object] = []
+        self.rows: Iterator[Row] = iter(())
+        self.row: Row | None = None
+
+    def Filter(self, _number: int, taken: str | None, values: Row) -> None:  # noqa: N802
+        self.given = [None] * len(self.table.function.arguments)
+        for place, value in zip(taken or "", values, strict=True):
+            self.given[int(place)] = value
+        self.rows = iter(self.table.function.read(self.table.db, *self.given))
+        self.Next()
+
+    def Next(self) -> None:  # noqa: N802
+        self.row = next(self.rows, None)
+
+    def Eof(self) -> bool:  # noqa: N802
+        return self.row is None
+
+    def Rowid(self) -> int:  # noqa: N802
+        return int(self.row[0]) if self.row else 0
+
+    def Column(self, number: int) -> Any:  # noqa: N802
+        width = len(self.table.function.columns)
+        if number >= width:
+            return self.given[number - width]
+        return self.row[number + 1] if self.row else None
+
+    def Close(self) -> None:  # noqa: N802
+        pass
