@@ -10,12 +10,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 import apsw
 
 from colonnade.store import format as disk
 from colonnade.store.errors import Corrupt
 from colonnade.store.keycode import KeySpec
+from colonnade.store.values import SQLiteValue
 
 _USES_MODULE = re.compile(rf"\busing\s+{disk.MODULE_NAME}\s*(\(\s*\))?\s*$", re.IGNORECASE)
 ROWID_NAMES = ("rowid", "_rowid_", "oid")
@@ -24,6 +26,16 @@ ROWID_NAMES = ("rowid", "_rowid_", "oid")
 def quote(name: str) -> str:
     """The name as an identifier in SQL."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def fetch_all(db: apsw.Connection, sql: str, values: Sequence[SQLiteValue] = ()) -> list[Any]:
+    """The rows of a query on the schema or a shadow table; callers check the types that matter."""
+    return db.execute(sql, values).fetchall()
+
+
+def fetch_one(db: apsw.Connection, sql: str, values: Sequence[SQLiteValue] = ()) -> Any:
+    """The value of a query that gives one or none; None for none."""
+    return db.execute(sql, values).get
 
 
 class ColumnAffinity(Enum):
@@ -152,7 +164,7 @@ def _column_ids(db: apsw.Connection, names: ShadowNames) -> list[tuple[int, str]
         raise Corrupt(f"table {names.name} has format version {version!r}, this is {disk.FORMAT_VERSION}")
     try:
         pairs = [
-            (int(column_id), str(name)) for column_id, name in json.loads(read_meta(db, names, "columns"))
+            (int(column_id), str(name)) for column_id, name in json.loads(str(read_meta(db, names, "columns")))
         ]
     except (TypeError, ValueError):
         raise Corrupt(f"the list of columns of table {names.name} is damaged") from None
@@ -164,7 +176,7 @@ def _column_ids(db: apsw.Connection, names: ShadowNames) -> list[tuple[int, str]
 
 def read_meta(db: apsw.Connection, names: ShadowNames, key: str) -> int | str | None:
     """One fact of t_cln_meta, None where it is missing."""
-    value: int | str | None = db.execute(f"SELECT value FROM {names.meta} WHERE key=?", (key,)).get
+    value: int | str | None = fetch_one(db, f"SELECT value FROM {names.meta} WHERE key=?", (key,))
     return value
 
 
@@ -180,7 +192,7 @@ def user_ddl(db: apsw.Connection, names: ShadowNames) -> str:
 
 def describe(db: apsw.Connection, schema: str, table: str) -> list[StoredColumn]:
     """The columns of an ordinary table, numbered from 1."""
-    rows = db.execute(f"PRAGMA {quote(schema)}.table_xinfo({quote(table)})").fetchall()
+    rows = fetch_all(db, f"PRAGMA {quote(schema)}.table_xinfo({quote(table)})")
     return [
         StoredColumn(
             column_id=position + 1,
@@ -205,7 +217,7 @@ def exact_name(db: apsw.Connection, schema: str, table: str) -> str:
 
 def _schema_entry(db: apsw.Connection, what: str, schema: str, table: str) -> object:
     where = "type='table' AND name=? COLLATE NOCASE"
-    return db.execute(f"SELECT {what} FROM {quote(schema)}.sqlite_schema WHERE {where}", (table,)).get
+    return fetch_one(db, f"SELECT {what} FROM {quote(schema)}.sqlite_schema WHERE {where}", (table,))
 
 
 def is_strict(db: apsw.Connection, schema: str, table: str) -> bool:
@@ -219,7 +231,7 @@ def rowid_alias(db: apsw.Connection, schema: str, table: str) -> str | None:
     INTEGER PRIMARY KEY makes one, INTEGER PRIMARY KEY DESC does not (sqlite.org/lang_createtable.html,
     "ROWIDs and the INTEGER PRIMARY KEY"): SQLite then makes an index for the key, which tells them apart.
     """
-    rows = db.execute(f"PRAGMA {quote(schema)}.table_info({quote(table)})").fetchall()
+    rows = fetch_all(db, f"PRAGMA {quote(schema)}.table_info({quote(table)})")
     keys = [(name, decl_type) for _, name, decl_type, _, _, pk in rows if pk]
     if len(keys) != 1 or keys[0][1].upper() != "INTEGER":
         return None
@@ -252,10 +264,10 @@ def _key_specs(
 def unique_indexes(db: apsw.Connection, schema: str, table: str) -> list[tuple[list[str], list[str]]]:
     """Columns and collations of every PRIMARY KEY, UNIQUE constraint and UNIQUE index that has an index."""
     found = []
-    for _, index, unique, _, _ in db.execute(f"PRAGMA {quote(schema)}.index_list({quote(table)})").fetchall():
+    for _, index, unique, _, _ in fetch_all(db, f"PRAGMA {quote(schema)}.index_list({quote(table)})"):
         if not unique:
             continue
-        parts = db.execute(f"PRAGMA {quote(schema)}.index_xinfo({quote(index)})").fetchall()
+        parts = fetch_all(db, f"PRAGMA {quote(schema)}.index_xinfo({quote(index)})")
         keys = [(name, collation.upper()) for _, _, name, _, collation, key in parts if key]
         if any(name is None for name, _ in keys):
             continue  # the key of an index on an expression, or on the rowid

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 import apsw
 
 from colonnade.store import format as disk
-from colonnade.store.catalog import ShadowNames, describe, quote, read_meta, write_meta
+from colonnade.store.catalog import ShadowNames, describe, fetch_one, quote, read_meta, write_meta
 from colonnade.store.switches import DEFENSIVE, FOREIGN_KEYS, LEGACY_ALTER, WRITABLE_SCHEMA, switched
 
 Texts = dict[tuple[str, str], str]  # (type, name) -> sql
@@ -44,8 +44,8 @@ def to_column_format(db: apsw.Connection, names: ShadowNames, ddl: str | None) -
     rename = f"ALTER TABLE {place}.{quote(names.name)} RENAME TO {quote(names.rows_name)}"
     with db, renaming(db):
         db.execute(rename)
-        for suffix, columns in disk.SHADOW_DDL.items():
-            db.execute(f"CREATE TABLE {place}.{quote(names.name + suffix)} {columns}")
+        for suffix, definition in disk.SHADOW_DDL.items():
+            db.execute(f"CREATE TABLE {place}.{quote(names.name + suffix)} {definition}")
         columns = describe(db, names.schema, names.rows_name)
         facts: dict[str, int | str] = {
             "version": disk.FORMAT_VERSION,
@@ -83,7 +83,7 @@ def _texts(db: apsw.Connection, schema: str) -> Texts:
 
 
 def _spellings(before: Texts, after: Texts, names: ShadowNames) -> list[list[object]]:
-    """[type, name, spellings of the table's name in it] for each text that the rename changed."""
+    """[type, the user's name, spellings of the table's name in it] for each text that the rename changed."""
     found: list[list[object]] = []
     for (kind, name), sql in before.items():
         renamed = names.rows_name if kind == "table" and name.lower() == names.name.lower() else name
@@ -94,8 +94,13 @@ def _spellings(before: Texts, after: Texts, names: ShadowNames) -> list[list[obj
         spelling = "(" + "|".join(re.escape(form) for form in _forms(names.name)) + ")"
         match = re.fullmatch(spelling.join(re.escape(part) for part in parts), sql, re.IGNORECASE | re.DOTALL)
         if match is not None:
-            found.append([kind, renamed, list(match.groups())])
+            found.append([kind, _user_name(kind, name), list(match.groups())])
     return found
+
+
+def _user_name(kind: str, name: str) -> str:
+    """The name under which the user knows the owner of a text."""
+    return name.removesuffix(disk.ROWS) if kind == "table" else name
 
 
 def _forms(name: str) -> list[str]:
@@ -122,12 +127,13 @@ def _respell(
     """
     place, after = quote(names.schema), _texts(db, names.schema)
     changes = []
-    for (kind, name), spelt in spellings.items():
-        parts = current.get((kind, name), "").split(quote(names.rows_name))
+    for (kind, name), sql in current.items():
+        spelt = spellings.get((kind, _user_name(kind, name)), [])
+        parts = sql.split(quote(names.rows_name))
         final = names.name if kind == "table" and name == names.rows_name else name
         now = after.get((kind, final))
         # Changed by a statement since, or a name in a comment: then the quotes stay, the meaning is the same.
-        if len(parts) != len(spelt) + 1 or now != quote(names.name).join(parts):
+        if not spelt or len(parts) != len(spelt) + 1 or now != quote(names.name).join(parts):
             continue
         if not all(form.lower() in {f.lower() for f in _forms(names.name)} for form in spelt):
             continue
@@ -136,7 +142,7 @@ def _respell(
             changes.append((text, kind, final))
     if not changes:
         return
-    version = db.execute(f"PRAGMA {place}.schema_version").get
+    version = fetch_one(db, f"PRAGMA {place}.schema_version")
     with switched(db, WRITABLE_SCHEMA, True):
         db.executemany(f"UPDATE {place}.sqlite_schema SET sql=? WHERE type=? AND name=?", changes)
     db.execute(f"PRAGMA {place}.schema_version={version + 1}")

@@ -8,7 +8,15 @@ import apsw
 
 from colonnade.store import convert as formats
 from colonnade.store import freeze
-from colonnade.store.catalog import ShadowNames, column_table_names, describe, exact_name, quote, read_info
+from colonnade.store.catalog import (
+    ShadowNames,
+    column_table_names,
+    describe,
+    exact_name,
+    fetch_one,
+    quote,
+    read_info,
+)
 from colonnade.store.eligible import why_row_format
 from colonnade.store.errors import OperationalError
 from colonnade.store.hints import WriteHints, clamp_batch, declared_bytes, write_hints
@@ -77,7 +85,7 @@ class Store:
         return any(self._tables(schema) for schema in self.db.db_names() if schema != "temp")
 
     def _tables(self, schema: str) -> dict[str, ColumnTable]:
-        version: int = self.db.execute(f"PRAGMA {quote(schema)}.schema_version").get
+        version: int = fetch_one(self.db, f"PRAGMA {quote(schema)}.schema_version")
         known = self._schemas.get(schema)
         if known is None or known[0] != version:
             found = {}

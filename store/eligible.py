@@ -8,7 +8,7 @@ from collections.abc import Callable
 import apsw
 
 from colonnade.store import format as disk
-from colonnade.store.catalog import quote, rowid_alias, visible_rowid
+from colonnade.store.catalog import fetch_all, fetch_one, quote, rowid_alias, visible_rowid
 from colonnade.store.keycode import COLLATIONS
 
 
@@ -18,15 +18,15 @@ class _Candidate:
     def __init__(self, db: apsw.Connection, schema: str, name: str) -> None:
         self.db, self.schema, self.name = db, schema, name
         self.place = quote(schema)
-        listed = db.execute(f"PRAGMA {self.place}.table_list({quote(name)})").fetchall()
+        listed = fetch_all(db, f"PRAGMA {self.place}.table_list({quote(name)})")
         mine = [row for row in listed if row[0].lower() == schema.lower()]
         self.kind: str | None = mine[0][2] if mine else None
         self.without_rowid = bool(mine and mine[0][4])
 
     def pragma(self, pragma: str, argument: str | None = None) -> list[tuple[object, ...]]:
-        rows: list[tuple[object, ...]] = self.db.execute(
-            f"PRAGMA {self.place}.{pragma}({quote(argument or self.name)})"
-        ).fetchall()
+        rows: list[tuple[object, ...]] = fetch_all(
+            self.db, f"PRAGMA {self.place}.{pragma}({quote(argument or self.name)})"
+        )
         return rows
 
 
@@ -43,7 +43,7 @@ def _not_a_table(table: _Candidate) -> str | None:
 
 
 def _encoding(table: _Candidate) -> str | None:
-    encoding = table.db.execute("PRAGMA encoding").get
+    encoding = fetch_one(table.db, "PRAGMA encoding")
     return None if encoding == "UTF-8" else f"the database stores text as {encoding}"
 
 
@@ -89,9 +89,9 @@ def _triggers(table: _Candidate) -> str | None:
     """Simple and safe: a trigger that only mentions the table's name anywhere keeps it in row format."""
     word = re.compile(rf"(?<![0-9a-z_$]){re.escape(table.name.lower())}(?![0-9a-z_$])")
     for schema in {table.schema, "temp"}:
-        for name, on, sql in table.db.execute(
-            f"SELECT name, tbl_name, sql FROM {quote(schema)}.sqlite_schema WHERE type='trigger'"
-        ).fetchall():
+        for name, on, sql in fetch_all(
+            table.db, f"SELECT name, tbl_name, sql FROM {quote(schema)}.sqlite_schema WHERE type='trigger'"
+        ):
             if on.lower() == table.name.lower() or word.search(sql.lower()):
                 return f"the trigger {name} refers to it"
     return None
@@ -100,9 +100,9 @@ def _triggers(table: _Candidate) -> str | None:
 def _names_taken(table: _Candidate) -> str | None:
     for suffix in disk.SHADOW_SUFFIXES:
         name = table.name + suffix
-        taken = table.db.execute(
-            f"SELECT name FROM {table.place}.sqlite_schema WHERE name=? COLLATE NOCASE", (name,)
-        ).get
+        taken = fetch_one(
+            table.db, f"SELECT name FROM {table.place}.sqlite_schema WHERE name=? COLLATE NOCASE", (name,)
+        )
         if taken is not None:
             return f"the name {taken} is taken"
     return None

@@ -13,7 +13,7 @@ from typing import Protocol
 import apsw
 
 from colonnade.store import format as disk
-from colonnade.store.catalog import ShadowNames
+from colonnade.store.catalog import ShadowNames, fetch_all, fetch_one
 from colonnade.store.chunk import EncodedChunk, ZoneMap
 from colonnade.store.counters import Counters
 from colonnade.store.errors import Corrupt
@@ -64,7 +64,7 @@ class SqlitePager:
 
     def read_chunk(self, table: ShadowNames, chunk_id: int) -> Blob:
         """The BLOB of a chunk. Raises Corrupt if there is none."""
-        data = self.db.execute(f"SELECT data FROM {table.chunks} WHERE chunk_id=?", (chunk_id,)).get
+        data = fetch_one(self.db, f"SELECT data FROM {table.chunks} WHERE chunk_id=?", (chunk_id,))
         if not isinstance(data, bytes):
             group_id, column_id = divmod(chunk_id, disk.COLUMN_ID_SPAN)
             raise Corrupt(f"table {table.name}: row group {group_id} has no chunk of column {column_id}")
@@ -76,7 +76,7 @@ class SqlitePager:
     def write_chunk(self, table: ShadowNames, chunk_id: int, chunk: EncodedChunk) -> None:
         """Puts a chunk, over an older one of the same id if there is one."""
         counters, zone, size = self.counters.of(table.key), chunk.zone, len(chunk.data)
-        old = self.db.execute(f"SELECT length(data) FROM {table.chunks} WHERE chunk_id=?", (chunk_id,)).get
+        old = fetch_one(self.db, f"SELECT length(data) FROM {table.chunks} WHERE chunk_id=?", (chunk_id,))
         if old is not None:
             counters.chunks_overwritten += 1
             counters.bytes_overwritten += old
@@ -112,15 +112,18 @@ class SqlitePager:
 
     def measure(self, table: ShadowNames) -> tuple[int, int, int] | None:
         """Rows, bytes of values and bytes stored of the newest row groups; None if there are none."""
-        rows, size, first = self.db.execute(
+        rows, size, first = fetch_all(
+            self.db,
             "SELECT sum(row_count), sum(bytes), min(group_id) FROM"
-            f" (SELECT * FROM {table.groups} ORDER BY group_id DESC LIMIT {_MEASURED_GROUPS})"
-        ).fetchall()[0]
+            f" (SELECT * FROM {table.groups} ORDER BY group_id DESC LIMIT {_MEASURED_GROUPS})",
+        )[0]
         if not rows:
             return None
-        raw = self.db.execute(
-            f"SELECT sum(raw_bytes) FROM {table.chunks} WHERE chunk_id>=?", (disk.chunk_id(first, 0),)
-        ).get
+        raw = fetch_one(
+            self.db,
+            f"SELECT sum(raw_bytes) FROM {table.chunks} WHERE chunk_id>=?",
+            (disk.chunk_id(first, 0),),
+        )
         return rows, raw, size
 
     def write_group(self, table: ShadowNames, group: RowGroupInfo) -> None:
@@ -147,9 +150,9 @@ class SqlitePager:
         first = disk.chunk_id(group_id, 0)
         span = (first, first + disk.COLUMN_ID_SPAN - 1)
         where = "WHERE chunk_id BETWEEN ? AND ?"
-        chunks, size = self.db.execute(
-            f"SELECT count(*), coalesce(sum(length(data)), 0) FROM {table.chunks} {where}", span
-        ).fetchall()[0]
+        chunks, size = fetch_all(
+            self.db, f"SELECT count(*), coalesce(sum(length(data)), 0) FROM {table.chunks} {where}", span
+        )[0]
         self.db.execute(f"DELETE FROM {table.chunks} {where}", span)
         for name in (table.tombstones, table.keys, table.groups):
             self.db.execute(f"DELETE FROM {name} WHERE group_id=?", (group_id,))

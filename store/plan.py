@@ -139,7 +139,8 @@ def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
     """Chooses the plan for one set of usable constraints, and says what it costs."""
     alias = table.alias_position
     positions = _wanted(info.colUsed, len(table.columns), alias)
-    look_up, terms = None, []
+    look_up: int | None = None
+    terms: list[Term] = []
     for i in range(info.nConstraint):
         if not info.get_aConstraint_usable(i):
             continue

@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -189,7 +190,7 @@ def _rank(value: SQLiteValue) -> int:
     return 1 if isinstance(value, str) else 2
 
 
-def _compare(left: SQLiteValue, right: SQLiteValue) -> int:
+def compare_values(left: SQLiteValue, right: SQLiteValue) -> int:
     """Below 0, 0 or above as SQLite orders two values that are not NULL (BINARY collation)."""
     ranks = _rank(left), _rank(right)
     if ranks[0] != ranks[1]:
@@ -216,10 +217,10 @@ def _zone_may_match(test: Test, zone: ZoneMap, row_count: int) -> bool:
         return True
     if (test.any_text and zone.classes & StorageClass.TEXT) or (test.any_number and zone.classes & _NUMBER):
         return True
-    above_min = test.op in UPWARD or _compare(zone.min, test.value) <= -int(test.op is Op.LT)
+    above_min = test.op in UPWARD or compare_values(zone.min, test.value) <= -int(test.op is Op.LT)
     if test.op in DOWNWARD or not above_min:
         return above_min
-    return zone.max is None or _compare(zone.max, test.value) >= int(test.op is Op.GT)
+    return zone.max is None or compare_values(zone.max, test.value) >= int(test.op is Op.GT)
 
 
 def _rows(test: Test, column: Column) -> BoolArray | None:
@@ -276,9 +277,9 @@ def _real_rows(test: Test, column: Column) -> BoolArray | None:
     return mask
 
 
-def _filled(column: Column) -> npt.NDArray[np.generic]:
+def _filled(column: Column) -> npt.NDArray[Any]:
     data = column.data.fill_null(0) if column.data.null_count else column.data
-    values: npt.NDArray[np.generic] = data.to_numpy()
+    values: npt.NDArray[Any] = data.to_numpy()
     return values
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 import apsw
 import numpy as np
 
-from colonnade.store.catalog import TableInfo, quote
+from colonnade.store.catalog import TableInfo, fetch_all, fetch_one, quote
 from colonnade.store.errors import OperationalError
 from colonnade.store.switches import moving_rows
 from colonnade.store.values import (
@@ -39,15 +39,15 @@ class RowPart:
 
     def min_max(self) -> tuple[int, int] | None:
         """The smallest and the largest rowid, None if there are no rows."""
-        least = self._db.execute(f"SELECT min({self._rowid}) FROM {self._table}").get
+        least = fetch_one(self._db, f"SELECT min({self._rowid}) FROM {self._table}")
         if least is None:
             return None
-        return least, self._db.execute(f"SELECT max({self._rowid}) FROM {self._table}").get
+        return least, fetch_one(self._db, f"SELECT max({self._rowid}) FROM {self._table}")
 
     def count(self, limit: int = -1) -> int:
         """How many rows there are; with a limit, how many of the first `limit`."""
         rows = self._table if limit < 0 else f"(SELECT 1 FROM {self._table} LIMIT {limit})"
-        count: int = self._db.execute(f"SELECT count(*) FROM {rows}").get
+        count: int = fetch_one(self._db, f"SELECT count(*) FROM {rows}")
         return count
 
     def row(self, rowid: int, column_ids: Sequence[int]) -> Row | None:
@@ -73,7 +73,7 @@ class RowPart:
         )
         values = (first, last, *(value for _, value in exact), limit)
         try:
-            rows: list[Row] = self._db.execute(sql, values).fetchall()
+            rows: list[Row] = fetch_all(self._db, sql, values)
         except UnicodeDecodeError as error:
             raise undecodable(error) from None
         return rows
@@ -194,7 +194,7 @@ class RowPart:
             return
         sequence = f"{quote(self._info.names.schema)}.sqlite_sequence"
         name = self._info.names.rows_name
-        known = self._db.execute(f"SELECT max(seq) FROM {sequence} WHERE name=?", (name,)).get
+        known = fetch_one(self._db, f"SELECT max(seq) FROM {sequence} WHERE name=?", (name,))
         if known is None:
             self._db.execute(f"INSERT INTO {sequence}(name, seq) VALUES(?, ?)", (name, at_least))
         elif known < at_least:
@@ -204,10 +204,11 @@ class RowPart:
         """The largest rowid that AUTOINCREMENT remembers; the smallest integer for other tables."""
         if not self._info.autoincrement:
             return INT64_MIN
-        known: int | None = self._db.execute(
+        known: int | None = fetch_one(
+            self._db,
             f"SELECT max(seq) FROM {quote(self._info.names.schema)}.sqlite_sequence WHERE name=?",
             (self._info.names.rows_name,),
-        ).get
+        )
         return INT64_MIN if known is None else known
 
 

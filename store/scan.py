@@ -120,7 +120,8 @@ def live_mask(bitmap: bytes | None, row_count: int) -> BoolArray | None:
         return None
     if len(bitmap) != (row_count + 7) // 8:
         raise Corrupt("a tombstone bitmap does not fit its row group")
-    return np.unpackbits(np.frombuffer(bitmap, np.uint8), count=row_count, bitorder="little") == 0
+    bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=row_count, bitorder="little")
+    return np.equal(bits, 0)
 
 
 class Chunk(Protocol):

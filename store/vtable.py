@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from colonnade.store import format as disk
-from colonnade.store.catalog import ShadowNames, quote
+from colonnade.store.catalog import ShadowNames, fetch_all, quote
 from colonnade.store.cursor import TableCursor
 from colonnade.store.errors import OperationalError
 from colonnade.store.plan import best_index
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 def register(store: Store) -> None:
     """Makes the connection able to read tables in column format."""
+    module: Any = Module(store)  # apsw's protocols also demand the methods of tables that are written
     store.db.create_module(
-        disk.MODULE_NAME, Module(store), use_bestindex_object=True, iVersion=4, read_only=True
+        disk.MODULE_NAME, module, use_bestindex_object=True, iVersion=4, read_only=True
     )
 
 
@@ -39,7 +40,7 @@ class Module:
         self, db: apsw.Connection, module: str, schema: str, name: str, *arguments: Any
     ) -> tuple[str, VirtualTable]:
         names = ShadowNames(schema, name)
-        listed = db.execute(f"PRAGMA {quote(schema)}.table_list({quote(names.rows_name)})").fetchall()
+        listed = fetch_all(db, f"PRAGMA {quote(schema)}.table_list({quote(names.rows_name)})")
         mine = [row for row in listed if row[0].lower() == schema.lower()]
         if not mine:
             raise OperationalError(f"no such table: {schema}.{names.rows_name}")
@@ -54,9 +55,9 @@ class Module:
 def declaration(db: apsw.Connection, names: ShadowNames, *, strict: bool) -> str:
     """CREATE TABLE text that gives the virtual table's columns the row part's types, collations, NOT NULL."""
     parts = []
-    for _, name, decl_type, not_null, *_ in db.execute(
-        f"PRAGMA {quote(names.schema)}.table_xinfo({quote(names.rows_name)})"
-    ).fetchall():
+    for _, name, decl_type, not_null, *_ in fetch_all(
+        db, f"PRAGMA {quote(names.schema)}.table_xinfo({quote(names.rows_name)})"
+    ):
         collation = db.column_metadata(names.schema, names.rows_name, name)[1]
         null = " NOT NULL" if not_null else ""
         parts.append(f"{quote(name)} {decl_type} COLLATE {quote(collation)}{null}")
