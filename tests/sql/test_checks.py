@@ -310,7 +310,7 @@ def test_a_check_sees_the_rowid_that_null_stands_for(db: apsw.Connection) -> Non
 def test_messages_say_what_sqlite_says(db: apsw.Connection) -> None:
     table = table_of(
         db,
-        """CREATE TABLE t(a CHECK(  a   <>2 /* two */ ) CONSTRAINT "my check" CHECK (a <> 1) CHECK (a <> 5), b,
+        """CREATE TABLE t(a CHECK(  a   <>2 /* two */ ) CONSTRAINT "my check" CHECK (a<>1) CHECK (a<>5), b,
         CONSTRAINT another CHECK (a <> 6),
         CHECK("a" <> 3), CONSTRAINT other CHECK (b IS NULL
         OR b > 0))""",
