@@ -28,7 +28,7 @@ def batch_table(db: apsw.Connection, table: TableDef, batch: RowBatch) -> Iterat
     rowids. Only columns that the query reads become Python values. For the thread of `db` alone.
     """
     names = {fold(column.name) for column in table.columns}
-    position = "position"
+    position = "colonnade position"  # no column's name, nor a text in double quotes that a CHECK may hold
     while position in names:
         position += "_"
     columns = [
