@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-import numpy as np
-
-from colonnade.loader.keysource import KeyRows, Segment, Workers
+from colonnade.loader.keysource import KeyRows, KeySource, Segment, Workers
 from colonnade.loader.stats import Counters
 from colonnade.loader.violations import Constraint, ViolationBatch, ViolationSink
-from colonnade.store.values import IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +48,10 @@ class Check:
     def owes(self, segment: Segment) -> bool:
         return segment.row_count > 0 and (self.full or not segment.checked)
 
-    def report(self, segment: Segment, rows: KeyRows, bad: IntArray) -> None:
-        """Hand the rows at positions `bad` of `rows` to the sink as violations."""
+    def report(self, source: KeySource, segment: Segment, bad: KeyRows) -> None:
+        """Hand rows of a segment to the sink as violations. On the connection's thread."""
         if not len(bad):
             return
-        if len(bad) != len(rows):
-            rows = rows.take(np.sort(bad))
-        self.counters.violations += len(rows)
-        self.sink.add(
-            ViolationBatch(self.constraint, segment.group_id, rows.positions, rows.rowids, rows.columns)
-        )
+        rowids = source.rowids(segment, bad.positions) if bad.rowids is None else bad.rowids
+        self.counters.violations += len(bad)
+        self.sink.add(ViolationBatch(self.constraint, segment.group_id, bad.positions, rowids, bad.columns))

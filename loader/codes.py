@@ -49,7 +49,9 @@ class Codes:
 class Coder(Protocol):
     """Turns key columns into codes."""
 
-    exact: bool
+    @property
+    def exact(self) -> bool:
+        """Whether equal codes are equal keys."""
 
     def encode(self, columns: Sequence[Column]) -> Codes: ...
 

@@ -43,7 +43,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class KeyRows:
-    """Decoded rows of one segment: its key columns, and where the rows are (see ViolationBatch)."""
+    """Decoded rows of one segment: its key columns, and where the rows are (see ViolationBatch).
+
+    rowids  None where they were not read; KeySource.rowids tells those that matter
+    """
 
     columns: tuple[Column, ...]
     positions: IntArray
@@ -66,6 +69,9 @@ class KeySource(Protocol):
 
     def read(self, segment: Segment) -> Iterator[Callable[[], KeyRows]]:
         """Fetches on the calling thread; each result decodes some of the rows, in any thread."""
+
+    def rowids(self, segment: Segment, positions: IntArray) -> IntArray | None:
+        """The rowids of rows that `read` gave without any; None if the table has no rowids."""
 
 
 class Workers:

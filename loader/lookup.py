@@ -59,7 +59,8 @@ class BitMap:
     def contains(self, codes: IntArray, keys: pa.Array | None) -> Mask:
         del keys
         found = np.right_shift(self.bits[codes >> 3], (codes & 7).astype(np.uint8)) & np.uint8(1)
-        return found.view(bool)
+        mask: Mask = found.view(np.bool_)
+        return mask
 
 
 class SortedCodes:

@@ -94,7 +94,7 @@ class Job:
         for probes, absent, segment, bad in self.check.workers.scan(self.key.child, self.children, work):
             counters.index_probes += probes
             counters.hits += probes - absent
-            self.check.report(segment, bad, np.arange(len(bad)))
+            self.check.report(self.key.child, segment, bad)
 
     def report_missing(self, missing: SortedCodes, *, aliens: bool) -> None:
         """Stream the child again, reporting rows whose key is in `missing`, and the alien ones if asked."""
@@ -105,7 +105,7 @@ class Job:
             return segment, _bad_rows(rows, codes, absent, aliens=aliens)
 
         for segment, bad in self.check.workers.scan(self.key.child, self.children, work):
-            self.check.report(segment, bad, np.arange(len(bad)))
+            self.check.report(self.key.child, segment, bad)
 
 
 def _bad_rows(rows: KeyRows, codes: Codes, absent: IntArray, *, aliens: bool) -> KeyRows:

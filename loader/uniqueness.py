@@ -216,7 +216,7 @@ def _report(
     owners = _Owners(len(repeated))
     for segment, places, keys, rows in check.workers.scan(source, segments, hits):
         if len(rows):
-            check.report(segment, rows, np.flatnonzero(owners.later(places, keys)))
+            check.report(source, segment, rows.take(np.flatnonzero(owners.later(places, keys))))
 
 
 class _Owners:

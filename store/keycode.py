@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from colonnade.store.values import (
     EXACT_INT,
     Column,
@@ -205,8 +206,8 @@ def integers(column: Column) -> tuple[IntArray, Mask | None, Mask | None]:
         return _mixed_integers(column)
     if kind not in (Kind.INTEGER, Kind.REAL, Kind.NUMERIC):
         null = _null_mask(data)
-        other = np.ones(count, bool) if null is None else ~null
-        return np.zeros(count, np.int64), null, other if other.any() else None
+        alien: Mask = np.ones(count, bool) if null is None else ~null
+        return np.zeros(count, np.int64), null, alien if alien.any() else None
     null = _null_mask(data)
     values = (data if null is None else data.fill_null(0)).to_numpy()
     if kind is Kind.INTEGER:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from colonnade.store.keycode import KeySpec, Mask, exact_integers, key_bytes
 from colonnade.store.values import Column, IntArray, Kind
 

@@ -70,8 +70,11 @@ class MemorySource:
             stop = min(count, start + half)
             positions = np.arange(start, stop)
             columns = tuple(column.slice(start, stop - start) for column in self._columns[number])
-            rows = KeyRows(columns, positions, positions + first)
+            rows = KeyRows(columns, positions, None if number % 2 else positions + first)
             yield lambda rows=rows: rows  # type: ignore[misc]
+
+    def rowids(self, segment: Segment, positions: IntArray) -> IntArray | None:
+        return positions + self.rowid(segment.group_id or 0, 0)
 
     def rowid(self, number: int, position: int) -> int:
         return sum(len(group) for group in self.groups[:number]) + position

@@ -7,6 +7,9 @@ import sqlite3
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from colonnade.store.keycode import KeySpec, encode_key, exact_integers, integers, key_bytes
 from colonnade.store.keyindex import BOUND_BYTES, EMPTY_ZONE, key_zone
 from colonnade.store.values import (
@@ -18,8 +21,6 @@ from colonnade.store.values import (
     from_python,
     to_mixed,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 EDGES = [
     0,
