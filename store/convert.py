@@ -146,3 +146,5 @@ def _respell(
     with switched(db, WRITABLE_SCHEMA, True):
         db.executemany(f"UPDATE {place}.sqlite_schema SET sql=? WHERE type=? AND name=?", changes)
     db.execute(f"PRAGMA {place}.schema_version={version + 1}")
+    # This connection has to read the schema again too, now: it cannot while a virtual table connects.
+    fetch_one(db, f"SELECT 1 FROM {place}.sqlite_schema LIMIT 1")
