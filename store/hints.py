@@ -16,6 +16,7 @@ from colonnade.store.format import MAX_GROUP_ROWS
 TARGET_GROUP_BYTES = 10 * 1024 * 1024
 MIN_ROWS = 4096  # one block: below it the fixed cost of a chunk outweighs its values
 MAX_RECOMMENDED_ROWS = 131_072  # narrow tables: longer groups prune worse and gain no speed
+LEAST_SHARE = 16  # of the recommended rows: fewer are no row group of their own unless nothing else comes
 # Decoded values of one batch may take this much at most; a batch exists about twice while it is encoded.
 MAX_GROUP_BYTES = 64 * 1024 * 1024
 
@@ -41,6 +42,7 @@ class WriteHints:
     stored_bytes_per_row: Hint  # encoded; 0 before anything is stored
     recommended_rows: Hint
     maximum_rows: Hint
+    least_rows: Hint
 
     def rows(self) -> list[tuple[str, int, str]]:
         """(name, figure, where it came from) for each hint."""
@@ -91,6 +93,7 @@ def write_hints(declared: int, measured: tuple[int, int, int] | None) -> WriteHi
         stored_bytes_per_row=stored,
         recommended_rows=Hint(recommended, why),
         maximum_rows=Hint(maximum, limit),
+        least_rows=Hint(max(1, min(recommended // LEAST_SHARE, MIN_ROWS)), "below it the row part serves better"),
     )
 
 

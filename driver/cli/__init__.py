@@ -1,5 +1,44 @@
-"""The command line."""
+"""The command line `colonnade`: arguments in, exit codes out; one module a command, no logic here.
+
+Exit codes: 0 done; 1 the input, the data or the database is at fault, said in one message; 2 wrong
+arguments (argparse); 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from colonnade.cli import check, load, stats, tpch
+from colonnade.store.errors import Error
+
+COMMANDS = (load, tpch, check, stats)
 
 
-def main() -> int:
-    return 0
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command; also read by the tests of the documentation."""
+    parser = argparse.ArgumentParser(
+        prog="colonnade", description="Load, check and look into Colonnade databases."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add_parser(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = build_parser().parse_args(arguments)
+    try:
+        code: int = args.run(args)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except (Error, OSError) as error:
+        print(f"colonnade: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("colonnade: interrupted; nothing was committed", file=sys.stderr)
+        return 130
+    return code

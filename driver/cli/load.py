@@ -1,0 +1,94 @@
+"""`colonnade load`: files into a database with every key checked."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from colonnade.cli.output import console, print_report
+from colonnade.cli.progress import progress_for
+from colonnade.loader.load import load_files
+from colonnade.loader.options import LoadOptions
+from colonnade.loader.report import LoadReport
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "load",
+        help="load files with every key checked",
+        description=(
+            "Load csv, tsv, tbl, dat, parquet, arrow, feather and jsonl files (text also as .gz, .zst, .bz2, "
+            ".lz4) into the tables that they are named after, in foreign-key order and in one transaction. "
+            "Every PRIMARY KEY, UNIQUE, FOREIGN KEY, NOT NULL and CHECK is checked before COMMIT."
+        ),
+    )
+    parser.add_argument("database", metavar="DB", help="database file; created if missing")
+    parser.add_argument("sources", metavar="SOURCE", nargs="+", help="file, directory, or table=file")
+    parser.add_argument("--schema", metavar="FILE.sql", help="script with the CREATE TABLE statements to run first")
+    parser.add_argument("--delimiter", metavar="CHAR", help="field delimiter of text files")
+    parser.add_argument(
+        "--header",
+        choices=["auto", "yes", "no"],
+        default="auto",
+        help="whether text files begin with column names; auto: if all fields of the first line are",
+    )
+    parser.add_argument("--null", metavar="STRING", help="unquoted field text that means NULL (default: nothing does)")
+    parser.add_argument(
+        "--types",
+        choices=["sqlite", "strict"],
+        default="sqlite",
+        help="text that is no number in a numeric column: kept as text as SQLite does, or refused",
+    )
+    add_load_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_load_options(parser: argparse.ArgumentParser) -> None:
+    """The options that `load` and `tpch` share."""
+    parser.add_argument("--batch-size", type=int, default=0, metavar="N", help="rows a row group (default: write hints)")
+    parser.add_argument("--memory-limit", metavar="SIZE", help="for key checks, such as 64MB")
+    parser.add_argument(
+        "--on-violation",
+        choices=["abort", "quarantine", "report"],
+        default="abort",
+        help="abort: roll back and name the first 100; report: roll back and name all; "
+        "quarantine: put the rejected rows into TABLE_rejects and commit the rest",
+    )
+    parser.add_argument("--json", action="store_true", help="the load report as JSON on standard output")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def run(args: argparse.Namespace) -> int:
+    script = Path(args.schema).read_text(encoding="utf-8") if args.schema else None
+    options = options_from(
+        args, delimiter=args.delimiter, header=args.header, null=args.null, types=args.types
+    )
+    return load_and_report(args, args.sources, script, options)
+
+
+def options_from(args: argparse.Namespace, **more: Any) -> LoadOptions:
+    return LoadOptions.parse(
+        batch_size=args.batch_size,
+        memory_limit=args.memory_limit,
+        on_violation=args.on_violation,
+        **more,
+    )
+
+
+def load_and_report(
+    args: argparse.Namespace, sources: list[str], script: str | None, options: LoadOptions
+) -> int:
+    """Load, print the report, and return 1 if nothing was committed."""
+    with progress_for(quiet=args.json or args.quiet) as progress:
+        report = load_files(args.database, sources, options, script=script, observer=progress)
+    show(report, as_json=args.json)
+    return 0 if report.committed else 1
+
+
+def show(report: LoadReport, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(report.to_json(), indent=1))
+    else:
+        print_report(console(), report)

@@ -1,0 +1,111 @@
+"""How a load report, tables of figures and findings look on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from colonnade.loader.report import LoadReport
+from colonnade.loader.violations import Violation
+
+
+def console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f}"
+
+
+def print_table(out: Console, title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table whose numbers are right-aligned; nothing if there are no rows."""
+    rows = [list(row) for row in rows]
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for index, name in enumerate(header):
+        numeric = all(isinstance(row[index], int | float) or row[index] is None for row in rows)
+        numeric = numeric or (index > 0 and all(str(row[index])[:1].isdigit() for row in rows))
+        table.add_column(name, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*("" if cell is None else _cell(cell) for cell in row))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def print_report(out: Console, report: LoadReport) -> None:
+    """The load report as text: tables, constraints, violations, pager, and one summing line."""
+    print_table(
+        out,
+        "tables",
+        ("table", "format", "rows", "rejected", "MB read", "MB stored", "row groups", "seconds"),
+        [
+            (
+                t.table,
+                t.format,
+                t.rows,
+                t.rejected,
+                megabytes(t.input_bytes),
+                megabytes(t.stored_bytes),
+                t.row_groups,
+                t.seconds,
+            )
+            for t in report.tables
+        ],
+    )
+    out.print()
+    print_constraints(out, report.constraints)
+    for table in report.tables:
+        for column, count in table.text_values.items():
+            out.print(f"note: {table.table}.{column}: {count:,} values are text that is no number, kept as text")
+    for warning in report.warnings:
+        out.print(f"warning: {warning}")
+    print_violations(out, report)
+    pager = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in report.pager.items() if count)
+    out.print(f"pager: {pager}")
+    rate = report.rows / max(report.seconds, 1e-9)
+    state = "committed" if report.committed else "rolled back"
+    out.print(
+        f"{report.rows:,} rows {state} in {report.seconds:.2f} s ({rate:,.0f} rows/s), "
+        f"peak memory {report.peak_rss_bytes / 1e6:,.0f} MB, file {report.file_bytes / 1e6:,.1f} MB"
+    )
+
+
+def print_constraints(out: Console, constraints: Sequence[dict[str, object]]) -> None:
+    if constraints:
+        header = list(constraints[0])
+        print_table(
+            out,
+            "constraints",
+            [name.replace("_", " ") for name in header],
+            [[row[name] for name in header] for row in constraints],
+        )
+        out.print()
+
+
+def print_violations(out: Console, report: LoadReport) -> None:
+    """Exact counts by constraint, then the violations that were kept."""
+    if not report.violation_count:
+        return
+    out.print(f"[bold]{report.violation_count:,} violations[/bold]")
+    for constraint, count in report.violation_counts.items():
+        out.print(f"  {constraint}: {count:,}", markup=False)
+    for violation in report.violations:
+        out.print(f"  {describe(violation)}", markup=False)
+    hidden = report.violation_count - len(report.violations)
+    if hidden > 0:
+        out.print(f"  ... and {hidden:,} more")
+
+
+def describe(violation: Violation) -> str:
+    """One line: where, what, and the key that breaks it."""
+    return violation.describe()

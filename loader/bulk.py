@@ -1,0 +1,297 @@
+"""The bulk load of one connection: PRAGMA bulk_load = on behind plain DB-API INSERTs.
+
+INSERTs append without looking at keys; what they owe is validated at COMMIT, at PRAGMA bulk_load = off
+and at the end of a statement outside a transaction. Rows given one by one are buffered until they make a
+batch, or until anything else wants to see the table. What is owed is written in the database itself
+(row groups with checked = 0), so that ROLLBACK TO a savepoint forgets it with the rows; the lists kept
+here may name too many tables, never too few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from colonnade.loader.append import Prepared
+from colonnade.loader.pipeline import in_order, worker_count
+from colonnade.loader.rowcheck import RowChecker
+from colonnade.loader.rows import Adapt, Chunk, RowShape, chunks
+from colonnade.loader.settle import Debt, KeyViolation, finish, validate_debt
+from colonnade.loader.stats import ConstraintStats
+from colonnade.loader.violations import CountedViolations
+from colonnade.loader.writer import TableWriter
+from colonnade.sql.checks import bulk_reason
+from colonnade.sql.objects import Schema, TableDef, fold
+from colonnade.sql.statement import Insert
+from colonnade.store.database import Store
+from colonnade.store.values import RowBatch, SQLiteValue
+
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BulkSettings:
+    """What the connection decides, asked anew each time."""
+
+    schema: Callable[[str], Schema]
+    foreign_keys: Callable[[], bool]
+    storage_format: Callable[[], str]
+    adapt: Adapt
+
+
+@dataclass(frozen=True, slots=True)
+class InsertResult:
+    rowcount: int
+    lastrowid: int | None
+
+
+@dataclass(slots=True)
+class _Open:
+    """A table that takes rows.
+
+    waiting  rows given one by one that do not make a batch yet
+    largest  the largest rowid, rows that wait included; None until a rowid is asked for
+    """
+
+    writer: TableWriter
+    checker: RowChecker
+    shape: RowShape
+    waiting: list[Sequence[SQLiteValue]] = field(default_factory=list)
+    largest: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A chunk after its work in a thread. `prepared` is None for few rows, which are inserted natively."""
+
+    batch: RowBatch
+    prepared: Prepared | None
+    error: Exception | None
+
+
+class BulkLoad:
+    """One per connection; `enabled` follows PRAGMA bulk_load."""
+
+    def __init__(self, store: Store, settings: BulkSettings) -> None:
+        self.store = store
+        self.settings = settings
+        self.enabled = False
+        self.debt = Debt()
+        self.stats = ConstraintStats()
+        self._open: dict[tuple[str, str], _Open] = {}
+
+    @property
+    def pending(self) -> bool:
+        """Whether rows are buffered or owe a validation."""
+        return bool(self._open) or bool(self.debt)
+
+    def takes(self, insert: Insert) -> bool:
+        """Whether this INSERT can be appended: plain, and into a table that may be in column format."""
+        if not (self.enabled and insert.plain) or insert.source == "DEFAULT":
+            return False
+        definition = self._definition(insert)
+        if definition is None or self.settings.storage_format() == "row":
+            return False
+        names = {fold(column.name) for column in definition.columns if not column.generated}
+        if insert.columns is not None and not names.issuperset(map(fold, insert.columns)):
+            return False
+        return bulk_reason(definition) is None and (
+            self.store.table(definition.name, definition.schema) is not None
+            or self.store.ineligible(definition.name, definition.schema) is None
+        )
+
+    def _definition(self, insert: Insert) -> TableDef | None:
+        schema = insert.target.schema or "main"
+        if fold(schema) == "temp":
+            return None
+        return self.settings.schema(schema).table(insert.target.name)
+
+    def insert(self, insert: Insert, rows: Iterable[Parameters], *, many: bool) -> InsertResult:
+        """Append the rows of one INSERT, or of an executemany of it (`many`).
+
+        rows  one set of parameters for each execution
+        Raises IntegrityError for NOT NULL, CHECK and STRICT types, with the rows before the first bad
+        one appended if `many`, none otherwise; what `adapt` raises for values that SQLite cannot hold.
+        """
+        definition = self._definition(insert)
+        assert definition is not None
+        with self._transaction():
+            table = self._table(definition, insert)
+            if not insert.row_params:
+                return self._append_results(table, insert, rows)
+            table.shape.check_width(len(insert.params))
+            picked = map(table.shape.picker(insert), rows)
+            if many:
+                return InsertResult(self._append(table, picked, keep_good=True), None)
+            return self._append_one(table, next(picked))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Outside a transaction the statement is one, and is validated at its own end."""
+        db = self.store.db
+        if db.in_transaction:
+            yield
+            return
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.validate()
+            db.execute("COMMIT")
+        except BaseException:
+            self.rollback()
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _table(self, definition: TableDef, insert: Insert) -> _Open:
+        key = (fold(definition.schema), fold(definition.name))
+        opened = self._open.get(key)
+        if opened is not None and opened.shape.names == insert.columns:
+            return opened
+        if opened is not None:
+            self._flush(opened)
+        shape = RowShape(definition, insert.columns, self.settings.adapt)
+        if opened is None:
+            writer = TableWriter(
+                self.store,
+                definition,
+                column_format=True,
+                always_groups=self.settings.storage_format() == "column",
+            )
+            opened = self._open[key] = _Open(writer, RowChecker(self.store.db, definition), shape)
+        opened.shape = shape
+        self.debt.tables.add(key)
+        return opened
+
+    def _append_one(self, table: _Open, row: Sequence[Any]) -> InsertResult:
+        values = table.shape.adapted(row)
+        shaped = table.shape.shape(Chunk([values], table.shape.computed_defaults(self.store.db, 1)))
+        problem = table.checker.first(shaped.batch, late=table.checker.late)
+        if problem is not None:
+            raise problem[1]
+        rowid = self._next_rowid(table, shaped.batch)
+        table.waiting.append(values)
+        if len(table.waiting) >= self._batch_rows(table):
+            self._flush(table)
+        return InsertResult(1, rowid)
+
+    def _next_rowid(self, table: _Open, batch: RowBatch) -> int:
+        """The rowid that the one row of `batch` will have, after those that wait."""
+        if table.largest is None:
+            table.largest = table.writer.largest_rowid()
+        given = table.writer.given_rowid(batch)
+        rowid = given if given is not None else table.largest + 1
+        table.largest = max(table.largest, rowid)
+        return rowid
+
+    def _batch_rows(self, table: _Open) -> int:
+        definition = table.writer.definition
+        return self.store.batch_rows(definition.name, definition.schema)
+
+    def _append(self, table: _Open, rows: Iterator[Sequence[Any]], *, keep_good: bool) -> int:
+        """Append rows of any number; returns how many. The first bad row is raised.
+
+        keep_good: the rows before it stay, as sqlite3's executemany leaves them.
+        """
+        self._flush(table)
+        count = 0
+        pieces = self._opened(
+            table, chunks(table.shape, self.store.db, rows, lambda: self._batch_rows(table))
+        )
+        with ThreadPoolExecutor(worker_count()) as pool:
+            for ready in in_order(pool, lambda chunk: self._ready(table, chunk), pieces, worker_count()):
+                if table.checker.late and table.checker.first(ready.batch, late=True) is not None:
+                    ready = self._checked(table, ready.batch, ready.error, late=True)
+                if ready.error is None or keep_good:
+                    self._store(table, ready)
+                    count += ready.batch.row_count
+                if ready.error is not None:
+                    raise ready.error
+        table.largest = None
+        return count
+
+    def _opened(self, table: _Open, pieces: Iterator[Chunk]) -> Iterator[Chunk]:
+        for chunk in pieces:
+            table.writer.open_groups(len(chunk.rows))
+            yield chunk
+
+    def _ready(self, table: _Open, chunk: Chunk) -> _Ready:
+        shaped = table.shape.shape(chunk)
+        return self._checked(table, shaped.batch, shaped.error, late=False)
+
+    def _checked(self, table: _Open, batch: RowBatch, error: Exception | None, *, late: bool) -> _Ready:
+        """The rows before the first bad one, encoded if they make a row group."""
+        problem = table.checker.first(batch, late=late)
+        if problem is not None:
+            batch, error = batch.slice(0, problem[0]), problem[1]
+        return _Ready(batch, table.writer.prepare(batch), error)
+
+    def _store(self, table: _Open, ready: _Ready) -> None:
+        if ready.prepared is not None:
+            table.writer.put(ready.prepared)
+        elif ready.batch.row_count:
+            table.writer.write(ready.batch)
+
+    def _append_results(self, table: _Open, insert: Insert, rows: Iterable[Parameters]) -> InsertResult:
+        """INSERT … SELECT and VALUES with expressions: SQLite computes the rows, each execution atomic."""
+        db, count, rowid = self.store.db, 0, None
+        text = insert.source_text
+        if insert.source == "SELECT":
+            # The target may be read by the query: all its rows must be there before the first is stored.
+            text = f"WITH colonnade_rows AS MATERIALIZED ({text}\n) SELECT * FROM colonnade_rows"
+        self.flush(close=False)
+        for parameters in rows:
+            with db:
+                cursor = db.cursor()
+                cursor.exec_trace = lambda c, _text, _parameters: table.shape.check_width(
+                    len(c.getdescription())
+                )
+                results = iter(cursor.execute(text, parameters))
+                count += self._append(table, results, keep_good=False)
+        if insert.source == "VALUES" and count:
+            rowid = table.writer.largest_rowid()
+        return InsertResult(count, rowid)
+
+    def _flush(self, table: _Open) -> None:
+        rows, table.waiting, table.largest = table.waiting, [], None
+        if not rows:
+            return
+        chunk = Chunk(rows, table.shape.computed_defaults(self.store.db, len(rows)))
+        self._store(table, self._ready(table, chunk))
+
+    def flush(self, *, close: bool = True) -> None:
+        """Bring buffered rows to their tables: before any statement that is not such an INSERT.
+
+        close: others may change the tables now, so nothing known about them is kept.
+        """
+        for table in self._open.values():
+            self._flush(table)
+        if close:
+            self._open.clear()
+
+    def validate(self) -> None:
+        """Check all that is owed; afterwards nothing is. Before COMMIT and at the end of bulk load.
+
+        Raises IntegrityError with SQLite's message for the first violation and `violations`, a list of
+        the first 100; the rows stay, and so does the debt.
+        """
+        self.flush()
+        if not self.debt:
+            return
+        found = CountedViolations()
+        foreign_keys = self.settings.foreign_keys()
+        validate_debt(
+            self.store, self.settings.schema, self.debt, self.stats, found, foreign_keys=foreign_keys
+        )
+        if found.total:
+            raise KeyViolation(found)
+        finish(self.store, self.debt.tables | self.debt.recheck)
+        self.debt = Debt()
+
+    def rollback(self) -> None:
+        """The transaction is undone: forget all rows that wait and all that was owed."""
+        self._open.clear()
+        self.debt = Debt()

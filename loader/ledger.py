@@ -1,0 +1,70 @@
+"""Where the rows of a load came from: for each row group its piece of the input, kept until the table ends.
+
+Memory is one small entry per row group. Where rows were put in another order than the source's, that order
+is written to a temporary file, 4 bytes a row.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+
+from colonnade.loader.sources.base import Provenance
+from colonnade.sql.objects import fold
+from colonnade.store.values import IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """`order_at`: offset of the order in the temporary file, None if rows are as in the source."""
+
+    provenance: Provenance
+    order_at: int | None
+
+
+class Ledger:
+    """Finds the source and line of a stored row; a context manager that removes its temporary file."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[str, int], _Entry] = {}
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def note(self, table: str, group_id: int, provenance: Provenance, order: IntArray | None) -> None:
+        """Row group `group_id` holds the rows of one LoadedRows; order[k] is the input position of its row k."""
+        order_at = None if order is None else self._keep(order)
+        self._groups[fold(table), group_id] = _Entry(provenance, order_at)
+
+    def _keep(self, order: IntArray) -> int:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="colonnade-")  # noqa: SIM115 - closed by __exit__
+        at = self._file.seek(0, 2)
+        self._file.write(order.astype("<u4").tobytes())
+        return at
+
+    def locate(self, table: str, group_id: int | None, position: int) -> tuple[str, int | None] | None:
+        """The source and line of a row; None if it was not loaded from a source."""
+        entry = self._groups.get((fold(table), group_id)) if group_id is not None else None
+        if entry is None:
+            return None
+        if entry.order_at is not None and self._file is not None:
+            self._file.seek(entry.order_at + 4 * position)
+            position = int(np.frombuffer(self._file.read(4), "<u4")[0])
+        return entry.provenance.path, entry.provenance.line_of(position)
+
+    def drop(self, table: str) -> None:
+        """The table is finished."""
+        wanted = fold(table)
+        self._groups = {key: entry for key, entry in self._groups.items() if key[0] != wanted}

@@ -1,0 +1,269 @@
+"""The load of files: sources in foreign-key order, one transaction, every constraint checked before COMMIT."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import apsw
+import numpy as np
+
+from colonnade.loader.ledger import Ledger
+from colonnade.loader.options import LoadOptions
+from colonnade.loader.pipeline import worker_count
+from colonnade.loader.quarantine import Quarantine
+from colonnade.loader.report import LoadReport, TableReport, pager_figures, peak_rss_bytes
+from colonnade.loader.settle import Debt, finish, validate_debt
+from colonnade.loader.sources import LoadError, SourceFile, find_sources
+from colonnade.loader.stats import ConstraintStats
+from colonnade.loader.tableload import BadRows, Piece, TableLoad
+from colonnade.loader.violations import CountedViolations, ViolationBatch
+from colonnade.loader.writer import TableWriter
+from colonnade.sql.checks import bulk_reason
+from colonnade.sql.objects import Schema, TableDef, fold
+from colonnade.sql.schema import read_schema
+from colonnade.sql.statement import parse, split
+from colonnade.store.database import Store
+from colonnade.store.errors import OperationalError
+
+EXAMPLES = 100  # violations that `abort` names; the counts are exact all the same
+
+
+class Observer(Protocol):
+    """Told how a load goes on, on the connection's thread."""
+
+    def table_started(self, table: str, input_bytes: int | None) -> None: ...
+
+    def advanced(self, table: str, rows: int, input_bytes: int) -> None: ...
+
+    def phase(self, table: str, phase: str) -> None: ...
+
+    def table_finished(self, table: str, rows: int) -> None: ...
+
+
+def load_files(
+    store: Store,
+    paths: Sequence[str],
+    options: LoadOptions,
+    *,
+    script: str | None = None,
+    script_path: str = "the schema",
+    observer: Observer | None = None,
+) -> LoadReport:
+    """Load sources into the tables that they name, all or nothing.
+
+    script  CREATE TABLE statements to run first, in the same transaction
+    Raises  LoadError for input that cannot be read, OperationalError if a transaction is open; the load
+            is rolled back by any error
+    Violations of keys are not raised: they are in the report, whose `committed` says what became of the
+    load (see LoadOptions.on_violation). Foreign keys are checked whatever PRAGMA foreign_keys says.
+    """
+    if store.db.in_transaction:
+        raise OperationalError("cannot load within a transaction")
+    limit, size = store.memory_limit, store.batch_size
+    store.memory_limit = options.memory_limit or limit
+    store.batch_size = options.batch_size or size
+    try:
+        return _Load(store, options, observer or _Silent()).run(paths, script or "", script_path)
+    finally:
+        store.memory_limit, store.batch_size = limit, size
+
+
+class _Silent:
+    def table_started(self, table: str, input_bytes: int | None) -> None:
+        pass
+
+    def advanced(self, table: str, rows: int, input_bytes: int) -> None:
+        pass
+
+    def phase(self, table: str, phase: str) -> None:
+        pass
+
+    def table_finished(self, table: str, rows: int) -> None:
+        pass
+
+
+class _Load:
+    """One load from start to end; what its steps share."""
+
+    def __init__(self, store: Store, options: LoadOptions, observer: Observer) -> None:
+        self.store = store
+        self.options = options
+        self.observer = observer
+        self.report = LoadReport(store.db.filename, options.on_violation)
+        self.ledger = Ledger()
+        self.stats = ConstraintStats()
+        keep = EXAMPLES if options.on_violation == "abort" else None
+        self.found = CountedViolations(keep, self.ledger.locate)
+        self.bad_rows = BadRows()
+        self.quarantine = Quarantine(store, self.ledger)
+
+    def run(self, paths: Sequence[str], script: str, script_path: str) -> LoadReport:
+        started, before = time.perf_counter(), self.store.pager.counters.snapshot()
+        db = self.store.db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            with self.ledger:
+                run_script(db, script, script_path)
+                self._load_all(paths)
+            self._end()
+        except BaseException:
+            if db.in_transaction:  # a full disk makes SQLite roll back by itself
+                db.execute("ROLLBACK")
+            raise
+        report = self.report
+        report.seconds = time.perf_counter() - started
+        report.pager = pager_figures(self.store.pager.counters.snapshot() - before)
+        report.constraints = self.stats.rows()
+        report.violations = self.bad_rows.violations + self.found.kept
+        report.violation_counts = self.bad_rows.counts | {
+            f"{constraint.table}: {constraint.label}": count
+            for constraint, count in self.found.counts.items()
+        }
+        report.peak_rss_bytes = peak_rss_bytes()
+        if db.filename:
+            report.file_bytes = os.path.getsize(db.filename)
+        return report
+
+    def _end(self) -> None:
+        """COMMIT, unless something was found that no quarantine took."""
+        clean = not self.found.total and not self.bad_rows.total
+        self.report.committed = clean or self.options.on_violation == "quarantine"
+        started = time.perf_counter()
+        self.store.db.execute("COMMIT" if self.report.committed else "ROLLBACK")
+        self.report.commit_seconds = time.perf_counter() - started
+
+    def _load_all(self, paths: Sequence[str]) -> None:
+        """Tables in foreign-key order; those in a cycle are all loaded before they are validated."""
+        schema = read_schema(self.store.db)
+        files: dict[str, list[SourceFile]] = {}
+        for file in find_sources(paths, schema, self.options):
+            files.setdefault(fold(file.table), []).append(file)
+        for cycle in schema.load_order(list(files)):
+            definitions = [schema.tables[fold(name)] for name in cycle]
+            reports = [self._load_table(table, files[fold(table.name)]) for table in definitions]
+            self._settle(definitions, reports)
+            if self.found.total and self.options.on_violation == "abort":
+                return
+
+    def _load_table(self, definition: TableDef, files: Sequence[SourceFile]) -> TableReport:
+        report = TableReport(definition.name, [file.path for file in files])
+        self.report.tables.append(report)
+        sizes = [file.byte_count for file in files]
+        known = None if None in sizes else sum(size or 0 for size in sizes)
+        self.observer.table_started(definition.name, known)
+        started = time.perf_counter()
+        table = TableLoad(self.store, definition, self._writer(definition), self.options, report)
+        with ThreadPoolExecutor(worker_count(), "colonnade-load") as pool:
+            for file in files:
+                for piece in table.pieces(file, pool):
+                    self._keep(table, piece)
+                    self.observer.advanced(definition.name, piece.batch.row_count, piece.input_bytes)
+        report.seconds += time.perf_counter() - started
+        return report
+
+    def _writer(self, definition: TableDef) -> TableWriter:
+        """Row groups for all tables that may have them: then every row's source line is known."""
+        reason = bulk_reason(definition)
+        if self.store.table(definition.name, definition.schema) is None:
+            reason = reason or self.store.ineligible(definition.name, definition.schema)
+        if reason is not None:
+            self.report.warnings.append(f"{definition.name} is loaded row by row: {reason}")
+            return TableWriter(self.store, definition, column_format=False)
+        writer = TableWriter(self.store, definition, column_format=True, always_groups=True)
+        writer.open_groups(1)
+        return writer
+
+    def _keep(self, table: TableLoad, piece: Piece) -> None:
+        """Store the good rows of a piece; its bad ones end the load or are collected."""
+        report, provenance = table.report, piece.rows.provenance
+        report.input_bytes += piece.input_bytes
+        for column, count in piece.rows.text_numbers.items():
+            report.text_values[column] = report.text_values.get(column, 0) + count
+        if piece.problems or piece.rows.rejects:
+            self._reject(table, piece)
+        if not piece.batch.row_count:
+            return
+        with report.phase("write"):
+            prepared = piece.prepared
+            written = table.writer.put(prepared) if prepared is not None else table.writer.write(piece.batch)
+        report.rows += written.row_count
+        if written.group_id is not None:
+            report.row_groups += 1
+            order = written.order
+            if piece.kept is not None:
+                order = piece.kept if order is None else piece.kept[order]
+            self.ledger.note(table.definition.name, written.group_id, provenance, order)
+
+    def _reject(self, table: TableLoad, piece: Piece) -> None:
+        bad = table.bad_rows(piece)
+        if self.options.on_violation == "abort":
+            row, problem = next(iter(bad.items()))
+            raise table.row_error(piece, row, problem)
+        table.report.rejected += piece.reject_count
+        self.bad_rows.add(table, piece, bad)
+        if self.options.on_violation == "quarantine":
+            self.quarantine.add_malformed(table.definition, piece.rows.rejects)
+            positions = np.array(list(bad), np.int64)
+            reasons = [problem.message for problem in bad.values()]
+            rows = piece.rows.batch.take(positions)
+            self.quarantine.add_rows(table.definition, rows, reasons, piece.rows.provenance, positions)
+
+    def _settle(self, definitions: Sequence[TableDef], reports: Sequence[TableReport]) -> None:
+        """The end of a table (or of a cycle of tables): validate, move violations out, drop all state."""
+        started = time.perf_counter()
+        for definition in definitions:
+            self.observer.phase(definition.name, "validate")
+        keys = {(fold(d.schema), fold(d.name)) for d in definitions}
+        sink = _Both(self.found, self.quarantine)
+        debt = Debt(set(keys))
+        while validate_debt(self.store, self._schema, debt, self.stats, sink, foreign_keys=True):
+            if self.options.on_violation != "quarantine":
+                break
+            moved = self.quarantine.clear(definitions)
+            for report in reports:
+                count = moved.get(fold(report.table), 0)
+                report.rejected, report.rows = report.rejected + count, report.rows - count
+            debt = Debt(set(keys), recheck=set(keys))
+        seconds = time.perf_counter() - started
+        reports[-1].phases["validate"] = seconds
+        reports[-1].seconds += seconds
+        if not self.found.total or self.options.on_violation == "quarantine":
+            finish(self.store, keys, shrink=True)
+        for definition, report in zip(definitions, reports, strict=True):
+            self.ledger.drop(definition.name)
+            table = self.store.table(definition.name, definition.schema)
+            report.format = "row" if table is None else "column"
+            report.stored_bytes = 0 if table is None else sum(group.bytes for group in table.groups())
+            self.observer.table_finished(definition.name, report.rows)
+
+    def _schema(self, schema: str) -> Schema:
+        return read_schema(self.store.db, schema)
+
+
+class _Both:
+    """Violations to the counts and, for those that quarantine may take, to the quarantine."""
+
+    def __init__(self, found: CountedViolations, quarantine: Quarantine) -> None:
+        self._found, self._quarantine = found, quarantine
+
+    def add(self, batch: ViolationBatch) -> None:
+        self._found.add(batch)
+        self._quarantine.add(batch)
+
+
+def run_script(db: apsw.Connection, script: str, path: str) -> None:
+    """Run schema statements inside the load's own transaction: BEGIN and COMMIT in them are passed over.
+
+    Raises LoadError naming the file, the line on which the statement starts, and SQLite's message.
+    """
+    for text, line in split(script):
+        if parse(text).verb in ("BEGIN", "COMMIT", "END"):
+            continue
+        try:
+            db.execute(text)
+        except apsw.Error as error:
+            raise LoadError(str(error), path=path, line=line) from None

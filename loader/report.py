@@ -1,0 +1,103 @@
+"""What a load did: rows, seconds by phase, constraints, violations, pager; as text lines and as JSON."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from colonnade.loader.violations import Violation
+from colonnade.store.counters import Snapshot
+
+
+@dataclass(slots=True)
+class TableReport:
+    """One table of a load. Seconds of a phase are the connection thread's; parsing overlaps with it."""
+
+    table: str
+    sources: list[str]
+    format: str = "row"
+    rows: int = 0
+    rejected: int = 0
+    input_bytes: int = 0
+    row_groups: int = 0
+    stored_bytes: int = 0
+    seconds: float = 0.0
+    phases: dict[str, float] = field(default_factory=dict)
+    text_values: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count the seconds of the block under `name`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - started
+
+
+@dataclass(slots=True)
+class LoadReport:
+    """A whole load. `violation_counts` is exact; `violations` holds those that were kept as examples."""
+
+    database: str
+    on_violation: str
+    committed: bool = False
+    seconds: float = 0.0
+    commit_seconds: float = 0.0
+    peak_rss_bytes: int = 0
+    file_bytes: int = 0
+    tables: list[TableReport] = field(default_factory=list)
+    constraints: list[dict[str, Any]] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    violation_counts: dict[str, int] = field(default_factory=dict)
+    pager: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def rejected(self) -> int:
+        return sum(table.rejected for table in self.tables)
+
+    @property
+    def violation_count(self) -> int:
+        return sum(self.violation_counts.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts and lists; BLOB key values as {"blob": hex}."""
+        content = asdict(self)
+        content["violations"] = [violation_json(violation) for violation in self.violations]
+        content["rows"], content["rejected"] = self.rows, self.rejected
+        content["violation_count"] = self.violation_count
+        return content
+
+
+def pager_figures(delta: Snapshot) -> dict[str, int]:
+    """Chunk and page counters of a load, by name."""
+    total = delta.total
+    figures = {name: getattr(total, name) for name in total.__slots__}
+    return figures | {name: getattr(delta.pages, name) for name in delta.pages.__slots__}
+
+
+def peak_rss_bytes() -> int:
+    """The most memory that this process has had in RAM; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def violation_json(violation: Violation) -> dict[str, Any]:
+    content = asdict(violation)
+    content["values"] = [
+        {"blob": value.hex()} if isinstance(value, bytes) else value for value in violation.values
+    ]
+    return content

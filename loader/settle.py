@@ -1,0 +1,107 @@
+"""Settling what bulk writes owe: validate their tables, then make them ordinary tables again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from colonnade.loader.checking import ValidateLimits
+from colonnade.loader.stats import ConstraintStats
+from colonnade.loader.validate import validate
+from colonnade.loader.violations import CountedViolations, Violation, ViolationBatch, ViolationSink
+from colonnade.sql.objects import Schema
+from colonnade.store.database import Store
+from colonnade.store.errors import IntegrityError
+
+TableKey = tuple[str, str]  # (schema, table), both folded
+
+
+@dataclass(slots=True)
+class Debt:
+    """Tables whose rows are not validated yet. It may name too many, never too few.
+
+    tables   took rows
+    recheck  lost rows, or had some changed: their children owe a check of every row
+    """
+
+    tables: set[TableKey] = field(default_factory=set)
+    recheck: set[TableKey] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        return bool(self.tables) or bool(self.recheck)
+
+    def schemas(self) -> list[str]:
+        return sorted({schema for schema, _ in self.tables | self.recheck})
+
+
+def validate_debt(
+    store: Store,
+    schema_of: Callable[[str], Schema],
+    debt: Debt,
+    stats: ConstraintStats,
+    sink: ViolationSink,
+    *,
+    foreign_keys: bool,
+) -> int:
+    """Check what is owed; violations go to `sink`. Returns how many there are, 0 if all is well."""
+    counted = _Counted(sink)
+    for schema in debt.schemas():
+        validate(
+            store,
+            schema_of(schema),
+            [table for of, table in debt.tables if of == schema],
+            ValidateLimits(store.memory_limit),
+            stats,
+            foreign_keys=foreign_keys,
+            sink=counted,
+            recheck=[table for of, table in debt.recheck if of == schema],
+        )
+    return counted.total
+
+
+@dataclass(slots=True)
+class _Counted:
+    sink: ViolationSink
+    total: int = 0
+
+    def add(self, batch: ViolationBatch) -> None:
+        self.total += len(batch)
+        self.sink.add(batch)
+
+
+def finish(store: Store, tables: Iterable[TableKey], *, shrink: bool = False) -> None:
+    """Make validated tables ordinary: row groups checked, the largest rowid in the row part.
+
+    shrink: a table that turned to column format for a handful of rows returns to row format.
+    """
+    for schema, name in tables:
+        table = store.table(name, schema)
+        if table is None:
+            continue
+        if shrink and table.row_count() < store.hints(name, schema).least_rows.value:
+            store.restore(name, schema)
+            continue
+        table.mark_checked()
+        table.settle_last()
+
+
+class KeyViolation(IntegrityError):
+    """Rows appended in bulk break a key: fix or delete the rows in `violations`, or roll back.
+
+    violations  the first of them, each with its table, constraint, rowid, source, key and parent
+    counts      how many rows break each constraint: exact, by the constraint's label
+    """
+
+    def __init__(self, found: CountedViolations) -> None:
+        first = found.kept[0]
+        super().__init__(f"{first.message} ({describe_counts(found)})")
+        self.violations: list[Violation] = list(found.kept)
+        self.counts = {f"{of.table}: {of.label}": count for of, count in found.counts.items()}
+
+
+def describe_counts(found: CountedViolations) -> str:
+    """Such as "3 rows break 2 constraints; first: orders.o_custkey = 7 has no parent in customer"."""
+    constraints = len(found.counts)
+    rows = "1 row breaks" if found.total == 1 else f"{found.total} rows break"
+    what = "a constraint" if constraints == 1 else f"{constraints} constraints"
+    return f"{rows} {what}; first: {found.kept[0].describe()}"

@@ -1,0 +1,178 @@
+"""One table of a load: its sources through the worker threads, as pieces ready to be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from colonnade.loader.append import Prepared
+from colonnade.loader.options import LoadOptions
+from colonnade.loader.pipeline import in_order, worker_count
+from colonnade.loader.report import TableReport
+from colonnade.loader.rowcheck import RowChecker
+from colonnade.loader.sources import LoadedRows, LoadError, SourceFile, Task, open_source
+from colonnade.loader.violations import Violation
+from colonnade.loader.writer import TableWriter
+from colonnade.sql.checks import RowProblem
+from colonnade.sql.objects import TableDef, fold
+from colonnade.store.database import Store
+from colonnade.store.values import IntArray, RowBatch, to_python
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some rows of a source on their way into the table.
+
+    rows      as the source gave them, bad rows included
+    problems  what bad rows break
+    batch     the good rows
+    kept      positions of the good rows in `rows`; None: all
+    prepared  the row group, where the batch makes one and it could be encoded in a thread
+    """
+
+    rows: LoadedRows
+    problems: Sequence[RowProblem]
+    batch: RowBatch
+    kept: IntArray | None
+    prepared: Prepared | None
+    input_bytes: int
+
+    @property
+    def reject_count(self) -> int:
+        return len(self.rows.rejects) + self.rows.batch.row_count - self.batch.row_count
+
+
+class TableLoad:
+    """Loads sources into one table, one after another."""
+
+    def __init__(
+        self,
+        store: Store,
+        definition: TableDef,
+        writer: TableWriter,
+        options: LoadOptions,
+        report: TableReport,
+    ) -> None:
+        self.store = store
+        self.definition = definition
+        self.writer = writer
+        self.report = report
+        self.checker = RowChecker(store.db, definition)
+        self._options = options
+
+    def pieces(self, file: SourceFile, pool: ThreadPoolExecutor) -> Iterator[Piece]:
+        """The file's rows in order, checked for themselves and encoded where that can be done early."""
+        source = open_source(file, self.definition, self._options)
+        tasks = source.tasks(self._batch_rows)
+        for pieces in in_order(pool, self._work, tasks, worker_count()):
+            for piece in pieces:
+                yield self._late(piece)
+
+    def _batch_rows(self) -> int:
+        return self.store.batch_rows(self.definition.name, self.definition.schema)
+
+    def _work(self, task: Task) -> list[Piece]:
+        pieces = []
+        size = task.input_bytes
+        for rows in task.run():
+            problems = self.checker.problems(rows.batch, late=False)
+            pieces.append(self._piece(rows, problems, size))
+            size = 0
+        return pieces
+
+    def _late(self, piece: Piece) -> Piece:
+        """Checks that belong to the connection's thread; the few pieces with bad rows are encoded again."""
+        problems = self.checker.problems(piece.rows.batch, late=True)
+        return self._piece(piece.rows, problems, piece.input_bytes) if problems else piece
+
+    def _piece(self, rows: LoadedRows, problems: list[RowProblem], input_bytes: int) -> Piece:
+        batch, kept = rows.batch, None
+        if problems:
+            bad = np.unique(np.concatenate([problem.rows for problem in problems]))
+            kept = np.setdiff1d(np.arange(batch.row_count, dtype=np.int64), bad, assume_unique=True)
+            batch = batch.take(kept)
+        return Piece(rows, problems, batch, kept, self.writer.prepare(batch), input_bytes)
+
+    def bad_rows(self, piece: Piece) -> dict[int, RowProblem]:
+        """By position in the piece, the first thing that each bad row breaks."""
+        first: dict[int, RowProblem] = {}
+        for problem in piece.problems:
+            for row in problem.rows.tolist():
+                first.setdefault(row, problem)
+        return dict(sorted(first.items()))
+
+    def row_error(self, piece: Piece, row: int, problem: RowProblem) -> LoadError:
+        """What to tell the user about a row that SQLite would refuse."""
+        value = self.value_of(piece, row, problem)
+        return LoadError(
+            problem.message,
+            path=piece.rows.provenance.path,
+            line=piece.rows.provenance.line_of(row),
+            column=problem.constraint if value is not None else None,
+            value=value,
+        )
+
+    def value_of(self, piece: Piece, row: int, problem: RowProblem) -> str | None:
+        """The value that breaks a constraint of one column, as text; None for a CHECK or a NULL."""
+        for column, values in zip(self.definition.columns, piece.rows.batch.columns, strict=True):
+            if fold(column.name) == fold(problem.constraint):
+                value = to_python(values.slice(row, 1))[0]
+                return None if value is None else str(value)
+        return None
+
+
+@dataclass(slots=True)
+class BadRows:
+    """Rows that were rejected for themselves alone (malformed, NOT NULL, STRICT, CHECK), as violations."""
+
+    violations: list[Violation] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    def add(self, table: TableLoad, piece: Piece, bad: dict[int, RowProblem]) -> None:
+        """The rejects of one piece, and its `bad` rows as `TableLoad.bad_rows` gives them."""
+        name = table.definition.name
+        for reject in piece.rows.rejects:
+            columns = (reject.column,) if reject.column is not None else ()
+            values = (reject.value,) if reject.column is not None else ()
+            self._add(
+                Violation(
+                    name,
+                    "malformed row",
+                    "MALFORMED",
+                    None,
+                    reject.path,
+                    reject.line,
+                    columns,
+                    values,
+                    None,
+                    reject.reason,
+                )
+            )
+        where = piece.rows.provenance
+        for row, problem in bad.items():
+            self._add(
+                Violation(
+                    name,
+                    f"{problem.kind} {problem.constraint}",
+                    problem.kind,
+                    None,
+                    where.path,
+                    where.line_of(row),
+                    (problem.constraint,),
+                    (table.value_of(piece, row, problem),),
+                    None,
+                    problem.message,
+                )
+            )
+
+    def _add(self, violation: Violation) -> None:
+        self.violations.append(violation)
+        label = f"{violation.table}: {violation.constraint}"
+        self.counts[label] = self.counts.get(label, 0) + 1

@@ -1,0 +1,144 @@
+"""Where the rows of one table go in bulk: row groups when they are many, the row part when they are few.
+
+Rows come as batches with affinity applied and checked for themselves. Neither way checks uniqueness
+against stored rows or foreign keys; the table is owed a validation afterwards. Few rows are inserted
+natively, with SQLite's foreign keys off; should one of them collide there, they go to a row group
+after all, so that the validator finds the collision like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import apsw
+
+from colonnade.loader.append import Appender, Prepared
+from colonnade.sql.objects import TableDef
+from colonnade.sql.tokens import quote
+from colonnade.store.catalog import visible_rowid
+from colonnade.store.database import Store
+from colonnade.store.errors import IntegrityError, OperationalError
+from colonnade.store.switches import FOREIGN_KEYS, switched
+from colonnade.store.values import IntArray, RowBatch, to_python
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a batch went. `group_id` None: the row part (or the row-format table)."""
+
+    row_count: int
+    group_id: int | None
+    order: IntArray | None
+
+
+class TableWriter:
+    """Bulk writes to one table; alive for one load or one transaction in bulk mode."""
+
+    def __init__(
+        self, store: Store, definition: TableDef, *, column_format: bool, always_groups: bool = False
+    ) -> None:
+        """column_format: whether the table may, by its definition and the settings, turn to column format;
+        always_groups: however few the rows are."""
+        self.store = store
+        self.definition = definition
+        self.column_format = column_format
+        self.always_groups = always_groups
+        self._appender: Appender | None = None
+
+    @property
+    def appender(self) -> Appender:
+        """The way into row groups; converts the table to column format at first use."""
+        if self._appender is None:
+            name, schema = self.definition.name, self.definition.schema
+            table = self.store.table(name, schema) or self.store.convert(name, schema)
+            self._appender = Appender(table, self.definition)
+        return self._appender
+
+    def forget_rowids(self) -> None:
+        """Rows were changed by others: ask the table again for its next rowid."""
+        if self._appender is not None:
+            self._appender.next_rowid = None
+
+    def is_group(self, row_count: int) -> bool:
+        """Whether so many rows make a row group of their own."""
+        if not self.column_format or not row_count:
+            return False
+        if self.always_groups:
+            return True
+        return row_count >= self.store.hints(self.definition.name, self.definition.schema).least_rows.value
+
+    def prepare(self, batch: RowBatch) -> Prepared | None:
+        """In any thread: the row group, or None if `write` must decide on the connection's thread."""
+        if self._appender is None or not self.is_group(batch.row_count):
+            return None
+        return None if self._appender.needs_rowids(batch) else self._appender.prepare(batch)
+
+    def open_groups(self, row_count: int) -> None:
+        """Get ready for `prepare` if a batch of `row_count` rows makes a row group."""
+        if self.is_group(row_count):
+            _ = self.appender
+
+    def write(self, batch: RowBatch) -> Written:
+        """Store one batch, whatever its size (at most the batch size)."""
+        if not self.is_group(batch.row_count) and self._write_rows(batch):
+            return Written(batch.row_count, None, None)
+        appender = self.appender
+        if appender.needs_rowids(batch):
+            batch = appender.fill_rowids(batch)
+        return self.put(appender.prepare(batch))
+
+    def largest_rowid(self) -> int:
+        """The largest rowid in the table, 0 if it is empty."""
+        table = self.store.table(self.definition.name, self.definition.schema)
+        if table is not None:
+            return self.appender.reserve(0) - 1
+        source = f"{quote(self.definition.schema)}.{quote(self.definition.name)}"
+        found = self.store.db.execute(f"SELECT max({rowid_name(self.definition)}) FROM {source}").get
+        return int(found) if isinstance(found, int) else 0
+
+    def given_rowid(self, batch: RowBatch) -> int | None:
+        """The INTEGER PRIMARY KEY that the only row of `batch` brings; None where SQLite chooses."""
+        alias = self.definition.rowid_alias
+        names = [column.name for column in self.definition.columns if not column.generated]
+        value = to_python(batch.columns[names.index(alias)])[0] if alias is not None else None
+        if value is not None and not isinstance(value, int):
+            raise IntegrityError("datatype mismatch")
+        return value
+
+    def put(self, prepared: Prepared) -> Written:
+        group_id = self.appender.put(prepared)
+        return Written(prepared.group.row_count, group_id, prepared.order)
+
+    def _write_rows(self, batch: RowBatch) -> bool:
+        """Insert natively; False if a row collides and nothing was inserted."""
+        db, definition = self.store.db, self.definition
+        table = self.store.table(definition.name, definition.schema)
+        columns = [quote(column.name) for column in definition.columns if not column.generated]
+        values = [to_python(column) for column in batch.columns]
+        if table is not None and self.appender.alias_position is None:
+            # SQLite would number these rows after the row part alone; the row groups may hold larger rowids.
+            first = self.appender.reserve(batch.row_count)
+            columns.append(rowid_name(definition))
+            values.append(list(range(first, first + batch.row_count)))
+        name = table.rows_name if table is not None else definition.name
+        marks = ", ".join("?" * len(columns))
+        target = f"{quote(definition.schema)}.{quote(name)} ({', '.join(columns)})"
+        try:
+            with db, switched(db, FOREIGN_KEYS, False):
+                db.executemany(f"INSERT INTO {target} VALUES ({marks})", zip(*values, strict=True))
+        except apsw.ConstraintError:
+            if not self.column_format:
+                raise
+            self.forget_rowids()
+            return False
+        if table is not None and self.appender.alias_position is not None:
+            self.forget_rowids()
+        return True
+
+
+def rowid_name(definition: TableDef) -> str:
+    """A name of the rowid that no column of the table hides (sqlite.org/lang_createtable.html#rowid)."""
+    name = visible_rowid([column.name for column in definition.columns])
+    if name is None:
+        raise OperationalError(f"every name of the rowid of {definition.name} is taken by a column")
+    return name
