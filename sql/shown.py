@@ -66,7 +66,7 @@ class UserNames:
 
     def stored_index(self, name: str) -> str:
         """The name by which SQLite's PRAGMAs know an index with this name for the user."""
-        base, _, number = name.removeprefix(_AUTOMATIC).rpartition("_")
+        base, _, number = name[len(_AUTOMATIC) :].rpartition("_")
         if not name.lower().startswith(_AUTOMATIC) or not self.is_virtual(base):
             return name
         return f"{_AUTOMATIC}{self.stored(base)}_{number}"
@@ -107,9 +107,10 @@ def schema_rows(db: apsw.Connection, schema: str) -> Iterator[Row]:
     """rowid and columns of sqlite_schema; a table in column format is where its row part is."""
     names = UserNames(db, schema)
     texts = Spellings(names)
-    for rowid, kind, name, table, root, sql in db.execute(
+    objects: list[Row] = db.execute(
         f"SELECT rowid, type, name, tbl_name, rootpage, sql FROM {quote(schema)}.sqlite_schema"
-    ).fetchall():
+    ).fetchall()
+    for rowid, kind, name, table, root, sql in objects:
         if kind is None:  # the place kept for a table that CREATE TABLE AS is just making
             yield rowid, kind, name, table, root, sql
             continue
@@ -129,7 +130,7 @@ def schema_rows(db: apsw.Connection, schema: str) -> Iterator[Row]:
 def sequence_rows(db: apsw.Connection, schema: str) -> Iterator[Row]:
     """rowid and columns of sqlite_sequence."""
     names = UserNames(db, schema)
-    rows = db.execute(f"SELECT rowid, name, seq FROM {quote(schema)}.sqlite_sequence").fetchall()
+    rows: list[Row] = db.execute(f"SELECT rowid, name, seq FROM {quote(schema)}.sqlite_sequence").fetchall()
     return ((rowid, names.table(name), seq) for rowid, name, seq in rows)
 
 

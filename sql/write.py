@@ -67,8 +67,7 @@ def update(store: Store, statement: Statement, params: Params = (), schema: Sche
     with store.db, switched(store.db, FOREIGN_KEYS, False):
         write.thaw(rowids)
         write.natively(rowids)
-        changed = store.db.changes()
-    return changed
+    return store.db.changes()
 
 
 def returning(
@@ -127,7 +126,8 @@ class _Write:
             head += " " + self._cut(change.set, self._behind(change.set))
         if change.from_ is not None:
             head += "\n" + self._cut(change.from_, self._behind(change.from_))
-        where = f"\nWHERE {self.alias}.{self.rowid} IN carray({self._rowids_parameter()})"
+        found = f"carray({self._rowids_parameter()})" if len(rowids) else "()"
+        where = f"\nWHERE {self.alias}.{self.rowid} IN {found}"
         if change.from_ is not None and change.where is not None:
             where += f" AND ({self._cut(change.where + len('WHERE'), self._behind(change.where))}\n)"
         tail = ""
@@ -135,10 +135,14 @@ class _Write:
             tail = " " + self._cut(change.returning, self._behind(change.returning))
         sql = head + where + tail
         cursor = self.db.cursor()
+        cursor.exec_trace = self._describe
         cursor.execute(sql, self._bound(sql, rowids))
-        if change.returning is not None:
-            self.description = cursor.get_description()
         return cursor
+
+    def _describe(self, cursor: apsw.Cursor, _sql: str, _bindings: object) -> bool:
+        """Before the first step: afterwards a statement without rows has no description any more."""
+        self.description = cursor.get_description()
+        return True
 
     def thaw(self, rowids: IntArray) -> None:
         """Brings the rows into the row part."""
@@ -180,10 +184,10 @@ class _Write:
         return f"?{len(self.params) + 1}"
 
     def _bound(self, sql: str, rowids: IntArray | None = None) -> Any:
-        array = [] if rowids is None else [apsw.carray(rowids)]
+        array = [] if rowids is None or not len(rowids) else [apsw.carray(rowids)]
         if isinstance(self.params, Mapping):
             return {**self.params, _ROWIDS: array[0]} if array else self.params
-        if array:
+        if rowids is not None:
             return (*self.params, *array)
         used = [int(t.text[1:]) for t in tokens(sql) if t.kind is Kind.VARIABLE]
         return tuple(self.params[: max(used, default=0)])

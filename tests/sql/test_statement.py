@@ -250,6 +250,34 @@ def test_the_clauses_of_an_update() -> None:
     }
 
 
+def test_what_an_update_assigns() -> None:
+    def assigned(text: str) -> tuple[str, ...]:
+        change = parse("update t set " + text).change
+        assert change
+        return change.assigned
+
+    assert assigned('a = 1, "b c" = (2, 3), [d] = max(4, 5)') == ("a", "b c", "d")
+    assert assigned("(a, 'b') = (select 1, 2), c = 3 from x, y where d = 4, e") == ("a", "b", "c")
+    change = parse("update or ignore t set a = 1").change
+    assert change
+    assert change.conflict == "IGNORE"
+
+
+def test_upserts_and_made_objects() -> None:
+    insert = parse("insert into t values(1) on conflict do nothing returning a").insert
+    assert insert
+    assert insert.upsert
+    insert = parse("insert into t values(1) returning a").insert
+    assert insert
+    assert not insert.upsert
+    made = parse("create unique index if not exists aux.[i x] on t(a)").object
+    assert made
+    assert (made.schema, made.name) == ("aux", "i x")
+    trigger = parse("create temp trigger r after insert on main.t begin select 1; end").object
+    assert trigger
+    assert (trigger.schema, trigger.name) == ("temp", "r")
+
+
 def test_the_clauses_of_a_delete() -> None:
     assert parts("delete from t where a in (select 1 from u where 2) order by a limit 2") == {
         "alias": None,
