@@ -15,11 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from colonnade.store.values import IntArray, SQLiteValue, StorageClass
+from colonnade.store.values import EXACT_INT, IntArray, SQLiteValue, StorageClass
 
-# A decimal of at most 15 digits has one nearest double, and any sound algorithm finds it; for longer
-# ones SQLite's may differ from Arrow's in the last bit.
+# Arrow finds the nearest double; SQLite's own algorithm computes it with some 30 bits to spare. They agree on
+# a decimal of at most 15 digits, and on a longer one that is not close to the middle between two doubles.
 _SURE_LENGTH = 15
+_LONGEST = 9e17  # digits as an integer: SQLite drops those behind the 18th or 19th
+_EXACT_POWER = 22  # of ten, as a double
+_NEAR_MIDDLE = 0.98  # of half the distance between two doubles
 _SAMPLE = 16
 _INTEGER = re.compile(r"-?[0-9]{1,18}\Z")
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)\Z")
@@ -28,6 +31,8 @@ _DECIMAL_RE2 = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)$"
 _PERHAPS_RE2 = r"^[\t-\r ]*[+-]?\.?[0-9][0-9.]*(?:[eE\t-\r \x00]|$)"
 
 TagArray = npt.NDArray[np.uint8]
+BoolArray = npt.NDArray[np.bool_]
+DoubleArray = npt.NDArray[np.float64]
 
 
 def text_numbers(data: pa.Array) -> pa.Array | tuple[TagArray, IntArray]:
@@ -74,14 +79,72 @@ def _as_integers(data: pa.Array) -> pa.Array | None:
 
 
 def _as_doubles(data: pa.Array) -> pa.Array | None:
-    longest = pc.max(pc.binary_length(data)).as_py()
-    if longest > _SURE_LENGTH or _has_letter(data, "e"):
+    if _has_letter(data, "e"):
         return None
     try:
         found = pc.cast(data, pa.float64())
     except pa.ArrowInvalid:
         return None
-    return found if _all_finite(found) else None  # Arrow reads nan and inf
+    if not _all_finite(found):  # Arrow reads nan and inf
+        return None
+    if pc.max(pc.binary_length(data)).as_py() <= _SURE_LENGTH:
+        return found
+    doubles = (found.fill_null(0.0) if found.null_count else found).to_numpy().copy()
+    unsure = np.flatnonzero(~_sure(data, doubles))
+    if len(unsure):
+        tags, nums = _by_sqlite(data.take(pa.array(unsure)))
+        if (tags != StorageClass.REAL).any():
+            return None
+        doubles[unsure] = nums.view(np.float64)
+    return pa.array(doubles, mask=data.is_null().to_numpy(zero_copy_only=False))
+
+
+def _sure(data: pa.Array, doubles: DoubleArray) -> BoolArray:
+    """Where SQLite must read the same double from a plain decimal as Arrow did, or where there is NULL."""
+    sure = pc.less_equal(pc.binary_length(data), _SURE_LENGTH).fill_null(True)
+    sure_rows: BoolArray = sure.to_numpy(zero_copy_only=False).copy()
+    long = np.flatnonzero(~sure_rows)
+    if len(long):
+        sure_rows[long] = _far_from_middle(data.take(pa.array(long)), doubles[long])
+    return sure_rows
+
+
+def _far_from_middle(texts: pa.Array, doubles: DoubleArray) -> BoolArray:
+    """Whether decimals with a point and up to 18 digits lie well within what rounds to their doubles.
+
+    With m the decimal's digits as an integer and k of them behind the point, m - double * 10**k tells how
+    far the decimal is from the double; the product is exact as the sum of two doubles.
+    """
+    sure = np.zeros(len(texts), bool)
+    point = pc.find_substring(texts, ".").to_numpy()
+    scale = pc.binary_length(texts).to_numpy() - point - 1
+    scale[(point < 0) | (scale > _EXACT_POWER) | (np.abs(doubles) > EXACT_INT)] = -1
+    scale[pc.starts_with(texts, "+").to_numpy(zero_copy_only=False)] = -1
+    power = 10.0 ** np.maximum(scale, 0)
+    usable = np.flatnonzero((scale >= 0) & (np.abs(doubles) * power < _LONGEST))
+    doubles, power, texts = doubles[usable], power[usable], texts.take(pa.array(usable))
+    digits = pc.cast(pc.replace_substring(texts, ".", "", max_replacements=1), pa.int64()).to_numpy()
+    product, lost = _exact_product(doubles, power)
+    high = digits.astype(np.float64)
+    low = (digits - high.astype(np.int64)).astype(np.float64)
+    distance = np.abs((high - product) + (low - lost))
+    size = np.abs(doubles)
+    middle = (size - np.nextafter(size, 0.0)) / 2 * power
+    sure[usable] = distance < middle * _NEAR_MIDDLE
+    return sure
+
+
+def _exact_product(a: DoubleArray, b: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+    """a * b as the nearest double and what it lacks (Dekker 1971)."""
+    product = a * b
+    a_high, b_high = _upper_half(a), _upper_half(b)
+    a_low, b_low = a - a_high, b - b_high
+    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def _upper_half(a: DoubleArray) -> DoubleArray:
+    scaled = a * 134217729.0  # 2**27 + 1
+    return scaled - (scaled - a)
 
 
 def _all_finite(data: pa.Array) -> bool:
@@ -95,20 +158,19 @@ def _one_by_one(data: pa.Array) -> tuple[TagArray, IntArray]:
     valid = data.is_valid().to_numpy(zero_copy_only=False)
     tags = np.where(valid, StorageClass.TEXT, 0).astype(np.uint8)
     nums = np.zeros(len(data), np.int64)
-    short = pc.less_equal(pc.binary_length(data), _SURE_LENGTH)
-    plain = pc.and_(short, pc.match_substring_regex(data, _DECIMAL_RE2)).fill_null(False)
-    sure = np.flatnonzero(plain.to_numpy(zero_copy_only=False))
-    if len(sure):
-        doubles = pc.cast(data.take(pa.array(sure)), pa.float64()).to_numpy() + 0.0
-        nums[sure] = doubles.view(np.int64)
-        tags[sure] = StorageClass.REAL
-    perhaps = pc.match_substring_regex(data, _PERHAPS_RE2).fill_null(False)
-    open_cases = np.flatnonzero(pc.and_not(perhaps, plain).to_numpy(zero_copy_only=False))
-    if len(open_cases):
-        words = pc.dictionary_encode(data.take(pa.array(open_cases)))
-        word_tags, word_nums = _ask_sqlite(words.dictionary.to_pylist())
-        codes = words.indices.to_numpy()
-        tags[open_cases], nums[open_cases] = word_tags[codes], word_nums[codes]
+    plain = pc.match_substring_regex(data, _DECIMAL_RE2).fill_null(False).to_numpy(zero_copy_only=False)
+    at = np.flatnonzero(plain)
+    if len(at):
+        texts = data.take(pa.array(at))
+        doubles = pc.cast(texts, pa.float64()).to_numpy() + 0.0
+        sure = _sure(texts, doubles)
+        at = at[sure]
+        nums[at] = doubles[sure].view(np.int64)
+        tags[at] = StorageClass.REAL
+    perhaps = pc.match_substring_regex(data, _PERHAPS_RE2).fill_null(False).to_numpy(zero_copy_only=False)
+    unsure = np.flatnonzero(perhaps & (tags == StorageClass.TEXT))
+    if len(unsure):
+        tags[unsure], nums[unsure] = _by_sqlite(data.take(pa.array(unsure)))
     return tags, nums
 
 
@@ -132,17 +194,20 @@ def stored_by_sqlite(values: list[SQLiteValue], affinity: str) -> list[SQLiteVal
     return stored
 
 
-def _ask_sqlite(texts: list[SQLiteValue]) -> tuple[TagArray, IntArray]:
-    """StorageClass and number of each text under NUMERIC affinity."""
-    tags = np.full(len(texts), StorageClass.TEXT, np.uint8)
-    nums = np.zeros(len(texts), np.int64)
+def _by_sqlite(texts: pa.Array) -> tuple[TagArray, IntArray]:
+    """StorageClass and number of each text under NUMERIC affinity; each different text is asked for once."""
+    encoded = pc.dictionary_encode(texts)
+    words = encoded.dictionary.to_pylist()
+    tags = np.full(len(words), StorageClass.TEXT, np.uint8)
+    nums = np.zeros(len(words), np.int64)
     doubles = nums.view(np.float64)
-    for at, value in enumerate(stored_by_sqlite(texts, "NUMERIC")):
+    for at, value in enumerate(stored_by_sqlite(words, "NUMERIC")):
         if isinstance(value, int):
             tags[at], nums[at] = StorageClass.INTEGER, value
         elif isinstance(value, float):
             tags[at], doubles[at] = StorageClass.REAL, value
-    return tags, nums
+    codes = encoded.indices.to_numpy()
+    return tags[codes], nums[codes]
 
 
 _SURE_WHOLE = 1e15

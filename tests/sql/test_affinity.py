@@ -6,6 +6,7 @@ import math
 import random
 import sqlite3
 import struct
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from colonnade.sql import numbertext
 from colonnade.sql.affinity import Affinity, affinity_of, apply_affinity, narrow_text, settle
 from colonnade.store.values import Column, Kind, from_python, to_mixed, to_python
 
@@ -182,6 +184,37 @@ def test_short_decimals_become_the_doubles_that_sqlite_reads() -> None:
         texts[at] = texts[at][:cut] + "." + texts[at][cut:]
     for affinity in (Affinity.REAL, Affinity.NUMERIC):
         assert_stored(texts, affinity)
+
+
+def test_long_decimals_become_the_doubles_that_sqlite_reads() -> None:
+    rng = random.Random(3)
+    texts = [repr(rng.uniform(-1, 1) * 10.0 ** rng.randint(-3, 14)) for _ in range(10_000)]
+    texts += [f"{rng.randrange(10 ** rng.randint(1, 9))}.{rng.randrange(10**12):012d}" for _ in range(10_000)]
+    for _ in range(10_000):  # at, and next to, the middle between two doubles
+        double = rng.uniform(0.1, 1) * 2.0 ** rng.randint(-2, 40)
+        middle = Decimal(double) + Decimal(math.ulp(double)) / 2
+        digits = rng.randint(16, 19)
+        texts.append(f"{middle:.{max(1, digits - max(0, middle.adjusted()) - 1)}f}"[: digits + 1])
+    for affinity in (Affinity.REAL, Affinity.NUMERIC):
+        assert_stored(texts, affinity)
+        assert_stored([text for text in texts if "e" not in text], affinity)
+
+
+def test_long_decimals_need_sqlite_only_near_the_middle_between_doubles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    ask = numbertext.stored_by_sqlite
+
+    def counted(values: list[Any], affinity: str) -> list[Any]:
+        asked.append(len(values))
+        return ask(values, affinity)
+
+    monkeypatch.setattr(numbertext, "stored_by_sqlite", counted)
+    rng = random.Random(4)
+    texts = [f"{rng.uniform(-180, 180):.14f}" for _ in range(10_000)]
+    assert assert_stored(texts, Affinity.REAL).kind is Kind.REAL
+    assert sum(asked) < 800
 
 
 def test_doubles_are_written_as_sqlite_writes_them() -> None:
