@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from threading import RLock, get_ident
 from types import TracebackType
 from typing import Any, TypeVar
@@ -44,6 +47,8 @@ class Connection:
     ProgrammingError = errors.ProgrammingError
     NotSupportedError = errors.NotSupportedError
 
+    _closed = True
+
     def __init__(
         self,
         database: Any,
@@ -70,7 +75,6 @@ class Connection:
         self._owner = get_ident()
         self._thread = self._owner if check_same_thread else 0
         self._lock = None if check_same_thread else RLock()
-        self._closed = False
         self._plans: dict[str, Plan] = {}
         self._plans_kept = max(cached_statements, 128)
         # Descriptions of plans hold for one generation of the schema.
@@ -85,9 +89,10 @@ class Connection:
         self.row_factory: RowFactory | None = None
         self._text_factory: Any = str
         self._session = Session(self, self._db)
-        self._session.batch_size = batch_size
+        self._closed = False
+        self._session.store.batch_size = batch_size
         if bulk_load:
-            self._session.switch_bulk_load(True)
+            self._session.bulk.switch(True)
 
     # Cursors and statements
 
@@ -201,12 +206,21 @@ class Connection:
     def close(self) -> None:
         """Close the connection; what was not committed is gone."""
         self._check_thread()
-        if self._closed:
-            return
+        if not self._closed:
+            self._close()
+
+    def _close(self) -> None:
         self._closed = True
         self._plans.clear()
         self._session.close()
         self._db.close(True)
+
+    def __del__(self) -> None:
+        if not self._closed:
+            with suppress(apsw.BusyError):  # its cursors are garbage too, and apsw lost sight of them
+                self._close()
+            if sys.version_info >= (3, 13):
+                warnings.warn(f"unclosed database in {self!r}", ResourceWarning, stacklevel=2)
 
     # For the other modules of the driver
 
@@ -262,13 +276,16 @@ class Connection:
 
         Returns whether a transaction was begun.
         """
-        began = False
-        if self._begin is not None and not self._db.in_transaction:
+        began = self._begin is not None and not self._db.in_transaction
+        if self._begin is not None and began:
             self._db.execute(self._begin)
-            began = True
-        self._unverified = False
-        if not self._private:
-            self._session.refresh()
+        if self._unverified or not self._private:
+            try:
+                self._session.refresh()
+            except BaseException:
+                if began and self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
         return began
 
     def _take_back_begin(self, sql: str) -> None:
@@ -333,9 +350,14 @@ class Connection:
             for name in db.db_names()
         )
 
+    def _scratch_cursor(self) -> Cursor:
+        """A cursor that the program does not see."""
+        return Cursor(self)
+
     def _schema_changed(self) -> None:
         """Tables, or what statements mean, may have changed: what was remembered of them is void."""
         self._generation += 1
+        self._attached = len(self._db.db_names()) > 2  # main and temp
         self._session.refresh()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import apsw
 
+from colonnade.sql.names import user_message
 from colonnade.store.errors import (
     DatabaseError,
     DataError,
@@ -74,7 +75,7 @@ def _from_apsw(error: apsw.Error) -> Exception:
     primary = code & 0xFF
     if primary == apsw.SQLITE_NOMEM:
         return MemoryError()
-    result = _CLASSES.get(primary, DatabaseError)(str(error))
+    result = _CLASSES.get(primary, DatabaseError)(user_message(str(error)))
     result.sqlite_errorcode = code
     result.sqlite_errorname = error_name(code)
     return result

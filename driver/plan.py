@@ -49,8 +49,14 @@ class Plan:
         self.dml = self.first in _DML and not hidden
         self.empty = start == len(text)
         self.returns = self.first in _QUERIES or (self.dml and "returning" in text.lower())
-        self.schema = self.first in _SCHEMA
-        self.native = not (self.schema or self.empty or self.first in _BOUNDS or _SYSTEM.search(text))
+        self.schema = self.first in _SCHEMA and (self.first != "PRAGMA" or "=" in text or "(" in text)
+        self.native = not (
+            self.schema
+            or self.empty
+            or self.first == "PRAGMA"
+            or self.first in _BOUNDS
+            or _SYSTEM.search(text)
+        )
         self.description: Description | None = None
         self.generation = -1
 

@@ -1,54 +1,301 @@
-"""Session: the statements of a connection that do not go to SQLite as they are."""
+"""Session: the statements of a connection that do not simply go to SQLite, and how each of them runs.
+
+1. Colonnade's own PRAGMAs are answered by `pragmas`.
+2. BEGIN, COMMIT, ROLLBACK and savepoints are SQLite's; bulk load validates before what would commit.
+3. Where no table is in column format and bulk load is off, every other statement is SQLite's as well.
+4. Else `sql.names` rewrites what reads the schema, bulk load takes the INSERTs that it can append, and
+   the router makes tables ready for the rest.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, proxy
 
 import apsw
 
-from colonnade.plan import Plan
-from colonnade.sql.statement import split
+from colonnade import pragmas, script
+from colonnade.bulk import Bulk
+from colonnade.plan import Description, Plan, describe
+from colonnade.savepoints import Savepoints, savepoint_name
+from colonnade.sql import write
+from colonnade.sql.names import introspection, register_schema_module
+from colonnade.sql.route import Router
+from colonnade.sql.statement import Statement
+from colonnade.store.database import Store
 
 if TYPE_CHECKING:
     from colonnade.connection import Connection
     from colonnade.cursor import Cursor
 
+# What key checks, chunk caches and validators may use until PRAGMA memory_limit says otherwise.
+MEMORY_LIMIT = 128 << 20
+
 
 class Session:
-    """What a connection has beyond SQLite."""
+    """What a connection has beyond SQLite.
+
+    storage_format  "auto", "row" or "column"
+    """
 
     def __init__(self, connection: Connection, db: apsw.Connection) -> None:
-        self._connection = connection
-        self._db = db
-        self.batch_size = 0
+        # Not a reference: SQLite's hooks hold the session, and a connection that is dropped must be closed.
+        self.connection: Connection = proxy(connection)
+        self.db = db
+        self.storage_format = "auto"
+        self.store = Store(db, memory_limit=MEMORY_LIMIT)
+        self.router = Router(self.store, foreign_keys=self.foreign_keys, storage_format=self._format)
+        self.bulk = Bulk(self)
+        self._savepoints = Savepoints()
+        self._rewritten: dict[str, Plan] = {}
+        self._reading: WeakSet[Cursor] = WeakSet()  # cursors that may be in the middle of their rows
+        self._bounds: dict[str, Callable[[Cursor, Plan, Any], None]] = {
+            "BEGIN": self._begin,
+            "COMMIT": self._commit,
+            "END": self._commit,
+            "ROLLBACK": self._rollback,
+            "SAVEPOINT": self._savepoint,
+            "RELEASE": self._release,
+        }
+        register_schema_module(db)
+        db.set_rollback_hook(self._rolled_back, id=self)
 
-    def switch_bulk_load(self, on: bool) -> None: ...
+    def foreign_keys(self) -> bool:
+        """Whether the connection enforces foreign keys."""
+        return bool(self.db.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1))
+
+    def _format(self) -> str:
+        return self.storage_format
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.db.set_rollback_hook(None, id=self)
+        self.bulk.forget()
+        self.router.close()
+        self.store.close()
 
     def refresh(self) -> None:
-        self._connection._plain = True
+        """Look again whether all statements may go to SQLite as they are."""
+        connection = self.connection
+        plain = not (self.bulk.active or self.storage_format == "column" or self.store.has_column_tables())
+        if plain != connection._plain:
+            connection._plain = plain
+            self._rewritten.clear()
+        connection._unverified = False
+
+    def _rolled_back(self) -> None:
+        """SQLite's hook, for whatever ended the transaction. No statement may be run here."""
+        self.bulk.forget()
+        self._savepoints.clear()
+        self._rewritten.clear()
+        self.connection._generation += 1
+        self.connection._unverified = True
+
+    # --- statements --------------------------------------------------------------------------------------
 
     def execute(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        """Run one statement on a cursor."""
         if plan.empty:
             return
-        cursor._run_native(plan, parameters)
+        if plan.first == "PRAGMA" and self._own_pragma(cursor, plan):
+            return
+        bound = self._bounds.get(plan.first)
+        if bound is not None:
+            bound(cursor, plan, parameters)
+            return
+        if self.connection._plain or self.connection._unverified:
+            self.refresh()
+        if self.connection._plain:
+            cursor._run_native(plan, parameters)
+        else:
+            self._run(cursor, plan, parameters)
         if plan.schema:
-            self._connection._schema_changed()
+            self.connection._schema_changed()
 
     def execute_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
-        return cursor._run_many(plan, rows)
+        """Run one statement for each row of parameters; returns the sum of the rows changed."""
+        if self.connection._plain or self.connection._unverified:
+            self.refresh()
+        if self.connection._plain:
+            count = cursor._run_many(plan, rows)
+        else:
+            statement = plan.statement
+            insert = statement.insert if statement.verb == "INSERT" else None
+            if insert is not None and self.bulk.takes(insert):
+                return self.bulk.insert(insert, rows, many=True).rowcount
+            if self._written_by_rowids(statement):
+                return self._write_many(statement, rows)
+            self.router.before(statement)
+            count = cursor._run_many(self._as_run(plan), rows)
+            self.router.after(statement, busy=self._busy())
+        if plan.schema:
+            self.connection._schema_changed()
+        return count
 
-    def execute_script(self, script: str) -> None:
-        for text, _line in split(script):
-            deque(self._db.execute(text), maxlen=0)
-        self._connection._schema_changed()
+    def execute_script(self, text: str) -> None:
+        """Run statement after statement; rows are thrown away."""
+        self.refresh()
+        if self.connection._plain and not script.needs_care(text):
+            script.run_whole(self.db, text)
+        else:
+            cursor = self.connection._scratch_cursor()
+            for statement in script.statements(text):
+                self._run_of_script(cursor, Plan(statement))
+        self.connection._schema_changed()
+
+    def _run_of_script(self, cursor: Cursor, plan: Plan) -> None:
+        try:
+            self.execute(cursor, plan, ())
+        except apsw.BindingsError:
+            self.execute(cursor, plan, script.nulls(self.db, plan.text))
+        deque(cursor._rows or (), maxlen=0)
+        cursor._rows = None
+
+    def _run(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        statement = plan.statement
+        insert = statement.insert if statement.verb == "INSERT" else None
+        if insert is not None and self.bulk.takes(insert):
+            result = self.bulk.insert(insert, iter((parameters,)), many=False)
+            self._note(cursor, plan, result.rowcount, result.lastrowid)
+            return
+        if self._written_by_rowids(statement):
+            self._write_by_rowids(cursor, plan, parameters)
+            return
+        self.router.before(statement)
+        cursor._run_native(self._as_run(plan), parameters)
+        self._reading.add(cursor)
+        self.router.after(statement, busy=self._busy())
+
+    def _note(self, cursor: Cursor, plan: Plan, count: int, rowid: int | None) -> None:
+        """What a statement that SQLite did not run leaves in the cursor and in last_insert_rowid()."""
+        if rowid is not None:
+            self.db.set_last_insert_rowid(rowid)
+        cursor.lastrowid = self.db.last_insert_rowid()
+        if plan.dml:
+            cursor.rowcount = count
+
+    def _as_run(self, plan: Plan) -> Plan:
+        """The plan itself, or that of the text that shows the schema as the user knows it."""
+        found = self._rewritten.get(plan.text)
+        if found is None:
+            rewrite = introspection(plan.statement, self.store)
+            found = plan if rewrite is None else Plan(rewrite.sql)
+            if len(self._rewritten) >= 512:
+                self._rewritten.clear()
+            self._rewritten[plan.text] = found
+        return found
+
+    def _busy(self) -> bool:
+        """Whether a statement of the connection is still being read."""
+        return any(cursor._rows is not None for cursor in self._reading)
+
+    # --- writes while rows are not validated --------------------------------------------------------------
+
+    def _written_by_rowids(self, statement: Statement) -> bool:
+        """Make buffered rows visible; then: must an UPDATE or DELETE leave its table in column format?
+
+        Any other write to a table that owes a validation waits for it: returning to row format ends bulk load
+        for the rows that are there.
+        """
+        if not self.bulk.pending:
+            return False
+        self.bulk.flush()
+        target = statement.target
+        if statement.verb in ("UPDATE", "DELETE") and target is not None:
+            if self.store.table(target.name, target.schema or "main") is not None:
+                return True
+        if self.bulk.pending and self.router.touched(statement):
+            self.bulk.validate()
+        return False
+
+    def _write_by_rowids(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        statement = plan.statement
+        if statement.returning:
+            names, rows = write.returning(self.store, statement, parameters)
+            cursor._show(iter(rows), describe((name,) for name in names))
+            count = len(rows)
+        else:
+            count = self._write_one(statement, parameters)
+        self.bulk.wrote(statement)
+        self._note(cursor, plan, count, None)
+
+    def _write_one(self, statement: Statement, parameters: Any) -> int:
+        change = write.delete if statement.verb == "DELETE" else write.update
+        return change(self.store, statement, parameters)
+
+    def _write_many(self, statement: Statement, rows: Iterator[Any]) -> int:
+        try:
+            return sum(self._write_one(statement, parameters) for parameters in rows)
+        finally:
+            self.bulk.wrote(statement)
+
+    # --- PRAGMAs -------------------------------------------------------------------------------------------
+
+    def _own_pragma(self, cursor: Cursor, plan: Plan) -> bool:
+        pragma = plan.statement.pragma
+        own = None if pragma is None else pragmas.OWN.get(pragma.name)
+        if own is None or pragma is None:
+            return False
+        self.bulk.flush()
+        answer = own(self, pragma)
+        if answer is not None:
+            columns: Description | None = describe((name,) for name in answer.columns)
+            cursor._show(iter(answer.rows), columns)
+        cursor.lastrowid = self.db.last_insert_rowid()
+        return True
+
+    # --- transactions --------------------------------------------------------------------------------------
 
     def commit(self) -> None:
-        self._db.execute("COMMIT")
+        """COMMIT, after bulk load validated what it owes."""
+        self.bulk.validate()
+        self.db.execute("COMMIT")
+        self._after_transaction()
 
     def rollback(self) -> None:
-        self._db.execute("ROLLBACK")
-        self._connection._schema_changed()
+        self.db.execute("ROLLBACK")
 
-    def close(self) -> None: ...
+    def _begin(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        cursor._run_native(plan, parameters)
+        self.connection._unverified = True
+
+    def _commit(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        self.bulk.validate()
+        cursor._run_native(plan, parameters)
+        self._after_transaction()
+
+    def _after_transaction(self) -> None:
+        self._savepoints.clear()
+        if not self.connection._plain:
+            self.refresh()
+
+    def _rollback(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        name = savepoint_name(plan.text)
+        if name is not None:
+            self.bulk.flush()
+        cursor._run_native(plan, parameters)
+        if name is not None:
+            self._savepoints.rolled_back(name)
+            self.router.after(plan.statement)
+            self.connection._schema_changed()
+
+    def _savepoint(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        self.bulk.flush()
+        began = not self.db.in_transaction
+        cursor._run_native(plan, parameters)
+        self._savepoints.opened(savepoint_name(plan.text) or "", began=began)
+        if began:
+            self.connection._unverified = True
+
+    def _release(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        name = savepoint_name(plan.text) or ""
+        if self._savepoints.commits(name):
+            self.bulk.validate()
+        else:
+            self.bulk.flush()
+        cursor._run_native(plan, parameters)
+        self._savepoints.released(name)
+        if not self.db.in_transaction:
+            self._after_transaction()

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 def register(store: Store) -> None:
     """Makes the connection able to read tables in column format."""
     module: Any = Module(store)  # apsw's protocols also demand the methods of tables that are written
-    store.db.create_module(
-        disk.MODULE_NAME, module, use_bestindex_object=True, iVersion=4, read_only=True
-    )
+    store.db.create_module(disk.MODULE_NAME, module, use_bestindex_object=True, read_only=True)
 
 
 class Module:
@@ -46,10 +44,8 @@ class Module:
             raise OperationalError(f"no such table: {schema}.{names.rows_name}")
         return declaration(db, names, strict=bool(mine[0][5])), VirtualTable(self._store, names)
 
+    # No ShadowName: apsw has room for 33 modules with one in a process, and each connection registers its own.
     Create = Connect
-
-    def ShadowName(self, suffix: str) -> bool:  # noqa: N802
-        return f"_{suffix.lower()}" in disk.SHADOW_SUFFIXES
 
 
 def declaration(db: apsw.Connection, names: ShadowNames, *, strict: bool) -> str:

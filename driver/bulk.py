@@ -1,0 +1,107 @@
+"""The bulk load of a connection, made when it is first switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from colonnade.loader.stats import ConstraintStats
+from colonnade.sql.objects import fold
+from colonnade.sql.statement import Insert, Statement
+from colonnade.store.values import SQLiteValue
+from colonnade.types import NATIVE, convert_binding
+
+if TYPE_CHECKING:
+    from colonnade.loader.bulk import BulkLoad, InsertResult
+    from colonnade.session import Session
+
+
+class Bulk:
+    """What the session asks of loader.bulk, also while there is nothing to ask.
+
+    stats  counters of all constraint checks of the connection
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.stats = ConstraintStats()
+        self._load: BulkLoad | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """PRAGMA bulk_load."""
+        return self._load is not None and self._load.enabled
+
+    @property
+    def pending(self) -> bool:
+        """Whether rows are buffered or owe a validation."""
+        return self._load is not None and self._load.pending
+
+    @property
+    def active(self) -> bool:
+        return self.enabled or self.pending
+
+    def switch(self, on: bool) -> None:
+        """PRAGMA bulk_load = on, or off: all that is owed is validated first, and if that fails it stays on.
+
+        Raises IntegrityError
+        """
+        if on:
+            self._made().enabled = True
+        elif self._load is not None:
+            self._load.validate()
+            self._load.enabled = False
+        self._session.refresh()
+
+    def _made(self) -> BulkLoad:
+        if self._load is None:
+            # Here, as programs that never load in bulk start faster without the loader.
+            from colonnade.loader.bulk import BulkLoad, BulkSettings
+
+            session = self._session
+            settings = BulkSettings(
+                schema=session.router.schema,
+                foreign_keys=session.foreign_keys,
+                storage_format=lambda: session.storage_format,
+                adapt=_adapt,
+            )
+            self._load = BulkLoad(session.store, settings)
+        return self._load
+
+    def takes(self, insert: Insert) -> bool:
+        """Whether bulk load appends the rows of this INSERT."""
+        return self._load is not None and self._load.takes(insert)
+
+    def insert(self, insert: Insert, rows: Iterable[Any], *, many: bool) -> InsertResult:
+        """Append the rows of an INSERT that `takes` said yes to."""
+        return self._made().insert(insert, rows, many=many)
+
+    def flush(self) -> None:
+        """Buffered rows reach their tables."""
+        if self._load is not None and self._load.pending:
+            self._load.flush()
+
+    def validate(self) -> None:
+        """Raise IntegrityError if rows that owe a check break a key."""
+        if self._load is not None and self._load.pending:
+            self._load.validate()
+
+    def wrote(self, statement: Statement) -> None:
+        """Rows of a table were deleted or changed: they and those that refer to them owe a check."""
+        target = statement.target
+        if self._load is None or target is None:
+            return
+        key = (fold(target.schema or "main"), fold(target.name))
+        self._load.debt.tables.add(key)
+        self._load.debt.recheck.add(key)
+
+    def forget(self) -> None:
+        """The transaction was rolled back."""
+        if self._load is not None:
+            self._load.rollback()
+
+
+def _adapt(place: int, value: Any) -> SQLiteValue:
+    """For a value that is not plainly one of SQLite's; `place` counts from 0."""
+    adapted: SQLiteValue = value if isinstance(value, NATIVE) else convert_binding(None, place + 1, value)
+    return adapted

@@ -1,0 +1,150 @@
+"""Colonnade's own PRAGMAs: what each answers and what it sets, per connection.
+
+Reports are imported when one is asked for: they need the validators, which most programs never do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from colonnade.loader.options import parse_size
+from colonnade.sql.statement import Pragma
+from colonnade.store.errors import OperationalError, ProgrammingError
+
+if TYPE_CHECKING:
+    from colonnade.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The rows of a PRAGMA that gives some."""
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[Any, ...]]
+
+
+Own = Callable[["Session", Pragma], Answer | None]
+
+_SWITCH = {
+    **dict.fromkeys(("on", "1", "true", "yes"), True),
+    **dict.fromkeys(("off", "0", "false", "no"), False),
+}
+_FORMATS = ("auto", "row", "column")
+
+
+def _bulk_load(session: Session, pragma: Pragma) -> Answer | None:
+    if pragma.value is None:
+        return Answer(("bulk_load",), [(int(session.bulk.enabled),)])
+    on = _SWITCH.get(pragma.value.lower())
+    if on is None:
+        raise OperationalError(f"PRAGMA bulk_load takes on or off, not {pragma.value!r}")
+    session.bulk.switch(on)
+    return None
+
+
+def _batch_size(session: Session, pragma: Pragma) -> Answer | None:
+    if pragma.value is None:
+        return Answer(("batch_size",), [(session.store.batch_size,)])
+    if not pragma.value.isdecimal():
+        raise OperationalError(f"PRAGMA batch_size takes a number of rows, or 0, not {pragma.value!r}")
+    session.store.batch_size = int(pragma.value)
+    return None
+
+
+def _write_hints(session: Session, pragma: Pragma) -> Answer:
+    schema, table = _table(session, pragma)
+    return Answer(("figure", "value", "source"), session.store.hints(table, schema).rows())
+
+
+def _storage_format(session: Session, pragma: Pragma) -> Answer | None:
+    if pragma.value is None:
+        return Answer(("storage_format",), [(session.storage_format,)])
+    if pragma.value.lower() not in _FORMATS:
+        raise OperationalError(f"PRAGMA storage_format takes {_listed(_FORMATS)}, not {pragma.value!r}")
+    session.storage_format = pragma.value.lower()
+    session.refresh()
+    return None
+
+
+def _storage_report(session: Session, pragma: Pragma) -> Answer:
+    from colonnade import reports
+
+    schema = _schema(session, pragma)
+    return Answer(
+        reports.STORAGE, reports.storage(session.store, session.router.schema(schema), pragma.value)
+    )
+
+
+def _memory_limit(session: Session, pragma: Pragma) -> Answer | None:
+    if pragma.value is None:
+        return Answer(("memory_limit",), [(session.store.memory_limit,)])
+    try:
+        limit = parse_size(pragma.value)
+    except ProgrammingError:
+        limit = 0
+    if limit < 1:
+        raise OperationalError(
+            f"PRAGMA memory_limit takes bytes, or a size such as 64MB, not {pragma.value!r}"
+        )
+    session.store.memory_limit = limit
+    return None
+
+
+def _constraint_check(session: Session, pragma: Pragma) -> Answer:
+    from colonnade import reports
+
+    schema = _schema(session, pragma)
+    tables = [] if pragma.value is None else [_table(session, pragma)[1]]
+    found = reports.check(session.store, session.router.schema(schema), tables, session.bulk.stats)
+    return Answer(reports.CHECK, found)
+
+
+def _constraint_stats(session: Session, pragma: Pragma) -> Answer:
+    from colonnade import reports
+
+    return Answer(reports.CONSTRAINTS, reports.constraints(session.bulk.stats))
+
+
+def _pager_stats(session: Session, pragma: Pragma) -> Answer:
+    from colonnade import reports
+
+    return Answer(reports.PAGER, reports.pager(session.store))
+
+
+def _schema(session: Session, pragma: Pragma) -> str:
+    """The database that a PRAGMA is about: named before it, or main."""
+    wanted = (pragma.schema or "main").lower()
+    for name in session.db.db_names():
+        if name.lower() == wanted:
+            return name
+    raise OperationalError(f"unknown database {pragma.schema}")
+
+
+def _table(session: Session, pragma: Pragma) -> tuple[str, str]:
+    """The schema and the name of the table given as the value."""
+    if pragma.value is None:
+        raise OperationalError(f"PRAGMA {pragma.name} needs a table: PRAGMA {pragma.name}(t)")
+    schema = _schema(session, pragma)
+    found = session.router.schema(schema).table(pragma.value)
+    if found is None:
+        raise OperationalError(f"no such table: {pragma.value}")
+    return schema, found.name
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+OWN: dict[str, Own] = {
+    "bulk_load": _bulk_load,
+    "batch_size": _batch_size,
+    "write_hints": _write_hints,
+    "storage_format": _storage_format,
+    "storage_report": _storage_report,
+    "memory_limit": _memory_limit,
+    "constraint_check": _constraint_check,
+    "constraint_stats": _constraint_stats,
+    "pager_stats": _pager_stats,
+}

@@ -1,0 +1,135 @@
+"""Rows of the PRAGMAs that report: storage, constraint checks, and the counters of both."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import fields
+from typing import Any
+
+import apsw
+
+from colonnade.loader.checking import ValidateLimits
+from colonnade.loader.stats import ConstraintStats
+from colonnade.loader.stats import Counters as ConstraintCounters
+from colonnade.loader.validate import validate
+from colonnade.loader.violations import CountedViolations, Violation
+from colonnade.sql.checks import bulk_reason
+from colonnade.sql.objects import Schema, TableDef
+from colonnade.sql.tokens import quote
+from colonnade.store.counters import ChunkCounters, FilePages
+from colonnade.store.database import Store
+from colonnade.store.table import ColumnTable
+
+Row = tuple[Any, ...]
+
+STORAGE = ("table", "format", "rows", "row_groups", "row_part_rows", "bytes", "reason")
+CHECK = ("table", "rowid", "constraint", "kind", "columns", "key", "parent", "message")
+CONSTRAINTS = (
+    *("table", "constraint", "kind", "columns", "parent"),
+    *(field.name for field in fields(ConstraintCounters)),
+)
+PAGER = ("table", "figure", "value")
+
+
+def storage(store: Store, schema: Schema, only: str | None) -> list[Row]:
+    """One row a table: its format, rows, bytes of all its pages, and why it must stay in row format if so."""
+    sizes = _bytes_by_table(store, schema.name)
+    wanted = schema.tables.values() if only is None else filter(None, [schema.table(only)])
+    return [_storage_row(store, table, sizes) for table in wanted]
+
+
+def _storage_row(store: Store, table: TableDef, sizes: dict[str, int]) -> Row:
+    stored = store.table(table.name, table.schema)
+    if stored is None:
+        count = store.db.execute(f"SELECT count(*) FROM {quote(table.schema)}.{quote(table.name)}").get
+        reason = store.ineligible(table.name, table.schema) or bulk_reason(table)
+        return table.name, "row", count, 0, count, sizes.get(table.name.lower(), 0), reason
+    groups = stored.groups()
+    in_groups = sum(group.live_count for group in groups)
+    rows = stored.row_count()
+    size = sum(sizes.get(name.lower(), 0) for name in _shadow_names(stored))
+    return table.name, "column", rows, len(groups), rows - in_groups, size, None
+
+
+def _bytes_by_table(store: Store, schema: str) -> dict[str, int]:
+    """Bytes of the pages of each table and its indexes, by its name in lower case."""
+    rows = store.db.execute(
+        f"SELECT lower(m.tbl_name), sum(p.pgsize) FROM dbstat({_text(schema)}, 1) AS p"
+        f" JOIN {quote(schema)}.sqlite_schema AS m ON m.name = p.name GROUP BY 1"
+    )
+    return dict(rows.fetchall())
+
+
+def _shadow_names(table: ColumnTable) -> list[str]:
+    stem = table.rows_name.removesuffix("rows")
+    listed = table.store.db.execute(
+        f"SELECT name FROM {quote(table.schema)}.sqlite_schema WHERE type = 'table' AND name GLOB ? || '*'",
+        (stem,),
+    )
+    return [name for (name,) in listed]
+
+
+def check(store: Store, schema: Schema, only: Collection[str], stats: ConstraintStats) -> list[Row]:
+    """Every violation of every key of the tables (none named: of all), found by reading all their rows."""
+    found = CountedViolations(keep=None)
+    limits = ValidateLimits(store.memory_limit)
+    with store.db:
+        names = only or list(schema.tables)
+        validate(store, schema, names, limits, stats, foreign_keys=True, sink=found, full=True)
+    return [_violation_row(violation) for violation in found.kept]
+
+
+def _violation_row(violation: Violation) -> Row:
+    key = ", ".join(map(apsw.format_sql_value, violation.values))
+    return (
+        violation.table,
+        violation.rowid,
+        violation.constraint,
+        violation.kind,
+        ", ".join(violation.columns),
+        key,
+        violation.parent,
+        violation.message,
+    )
+
+
+def constraints(stats: ConstraintStats) -> list[Row]:
+    """The counters of each constraint that was checked."""
+    return [tuple(row[name] for name in CONSTRAINTS) for row in stats.rows()]
+
+
+def pager(store: Store) -> list[Row]:
+    """Chunk counters of each table, then (table NULL) of all, then SQLite's own page counters."""
+    snapshot = store.pager.counters.snapshot()
+    live = {}
+    for name in store.db.db_names():
+        if name != "temp":
+            live.update({table.names.key: table for table in store.tables(name)})
+    rows: list[Row] = []
+    for key, counters in snapshot.tables.items():
+        table = live.get(key)
+        rows += [(key, *figure) for figure in _chunk_figures(counters, _bytes_live([table] if table else []))]
+    rows += [(None, *figure) for figure in _chunk_figures(snapshot.total, _bytes_live(live.values()))]
+    pages = FilePages.read(store.db)
+    for source in (snapshot.pages, pages):
+        rows += [(None, field.name, getattr(source, field.name)) for field in fields(source)]
+    return rows
+
+
+def _bytes_live(tables: Collection[ColumnTable]) -> int:
+    return sum(group.bytes for table in tables for group in table.groups())
+
+
+def _chunk_figures(counters: ChunkCounters, bytes_live: int) -> list[tuple[str, Any]]:
+    figures = [(field.name, getattr(counters, field.name)) for field in fields(counters)]
+    figures.append(("bytes_live", bytes_live))
+    if bytes_live:
+        figures.append(("write_amplification", round(counters.bytes_put / bytes_live, 3)))
+    return figures
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+__all__ = ["CHECK", "CONSTRAINTS", "PAGER", "STORAGE", "check", "constraints", "pager", "storage"]
