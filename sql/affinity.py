@@ -60,7 +60,7 @@ def apply_affinity(column: Column, affinity: Affinity) -> Column:
 
     Kinds of the result: INTEGER if all values are, NUMERIC for integers beside doubles, MIXED only
     where text or a BLOB stays beside numbers. Safe in any thread.
-    Cost  nothing where no value can change; 5 ns a double, 20 to 40 ns a number in text, 200 ns from 16
+    Cost  nothing where no value can change; 5 ns a double, 20 to 40 ns a number in text, 500 ns from 16
           digits on; 3 µs each different text that only SQLite itself can judge (exponents, spaces).
     """
     kind = column.kind
