@@ -164,7 +164,8 @@ def _column_ids(db: apsw.Connection, names: ShadowNames) -> list[tuple[int, str]
         raise Corrupt(f"table {names.name} has format version {version!r}, this is {disk.FORMAT_VERSION}")
     try:
         pairs = [
-            (int(column_id), str(name)) for column_id, name in json.loads(str(read_meta(db, names, "columns")))
+            (int(column_id), str(name))
+            for column_id, name in json.loads(str(read_meta(db, names, "columns")))
         ]
     except (TypeError, ValueError):
         raise Corrupt(f"the list of columns of table {names.name} is damaged") from None

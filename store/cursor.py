@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from colonnade.store import reads
 from colonnade.store.plan import Plan
 from colonnade.store.prune import Op, integer_bound, numeric_text
 from colonnade.store.values import RowBatch, SQLiteValue, to_python
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Values = list[SQLiteValue]
 _NOTHING: Values = []
+_FIRST_ROWS, _GROWTH, _MOST_ROWS = 64, 4, 4096  # rows turned into Python objects at a time
 
 
 class TableCursor:
@@ -22,10 +24,22 @@ class TableCursor:
     The current batch is a list of Python values per wanted column; Column and Next only index and count.
     """
 
-    __slots__ = ("_alias", "_at", "_batches", "_columns", "_count", "_open", "_rowids", "_table", "_wanted")
+    __slots__ = (
+        "_alias",
+        "_at",
+        "_batches",
+        "_columns",
+        "_count",
+        "_done",
+        "_open",
+        "_rest",
+        "_table",
+        "_wanted",
+    )
 
     def __init__(self, table: ColumnTable) -> None:
         self._table = table
+        self._alias = table.alias_position
         self._open = False
         self._stop()
 
@@ -33,19 +47,19 @@ class TableCursor:
         if self._open:
             self._table.open_scans -= 1
         self._open = False
+        self._done = True
         self._at = self._count = 0
-        self._rowids: Values = _NOTHING
-        self._alias: int | None = None
         self._columns: list[Values] = []
         self._batches: Iterator[RowBatch] = iter(())
+        self._rest: RowBatch | None = None
         self._wanted: tuple[int, ...] = ()
 
     def Filter(self, number: int, text: str | None, arguments: tuple[SQLiteValue, ...]) -> None:  # noqa: N802
         self._stop()
         plan = Plan.decode(text)
         self._wanted = plan.positions
-        self._columns = [_NOTHING] * len(self._table.columns)
-        self._alias = self._table.alias_position
+        # One more list for the rowids: SQLite's column number for them, -1, is then an index like the others.
+        self._columns = [_NOTHING] * (len(self._table.columns) + 1)
         ids = [self._table.column_ids[position] for position in plan.positions]
         if plan.rowid_at is not None:
             self._look_up(arguments[plan.rowid_at], ids)
@@ -61,43 +75,47 @@ class TableCursor:
         if not isinstance(number, int | float):
             return
         bounds = integer_bound(Op.EQ, number)
-        row = None if bounds is None else self._table.row(bounds[0], ids)
+        row = None if bounds is None else reads.row(self._table, bounds[0], ids)
         if row is not None:
-            self._rowids, self._count = [row[0]], 1
-            if self._alias is not None:
-                self._columns[self._alias] = self._rowids
-            for position, value in zip(self._wanted, row[1:], strict=True):
-                self._columns[position] = [value]
+            self._show([row[0]], [[value] for value in row[1:]])
+
+    def _show(self, rowids: Values, columns: Iterable[Values]) -> None:
+        """Stands before the first of some rows."""
+        self._at, self._count, self._done = 0, len(rowids), False
+        self._columns[-1] = rowids
+        if self._alias is not None:
+            self._columns[self._alias] = rowids
+        for position, values in zip(self._wanted, columns, strict=True):
+            self._columns[position] = values
 
     def _advance(self) -> None:
-        self._at = 0
-        batch = next(self._batches, None)
+        """Goes on with the next rows: few at first, for LIMIT and EXISTS, then more at a time."""
+        batch = self._rest or next(self._batches, None)
         if batch is None:
             self._stop()
             return
+        count = min(max(self._count * _GROWTH, _FIRST_ROWS), _MOST_ROWS)
+        if batch.row_count > count:
+            self._rest = batch.slice(count, batch.row_count - count)
+            batch = batch.slice(0, count)
+        else:
+            self._rest = None
         assert batch.rowids is not None
-        self._count = batch.row_count
-        self._rowids = batch.rowids.tolist()
-        if self._alias is not None:
-            self._columns[self._alias] = self._rowids
-        for position, column in zip(self._wanted, batch.columns, strict=True):
-            self._columns[position] = to_python(column)
+        self._show(batch.rowids.tolist(), map(to_python, batch.columns))
 
     def Eof(self) -> bool:  # noqa: N802
-        return self._at >= self._count
+        return self._done
 
     def Next(self) -> None:  # noqa: N802
-        self._at += 1
-        if self._at >= self._count and self._open:
+        self._at = at = self._at + 1
+        if at == self._count:
             self._advance()
 
     def Column(self, position: int) -> SQLiteValue:  # noqa: N802
-        if position < 0:
-            return self._rowids[self._at]
         return self._columns[position][self._at]
 
     def Rowid(self) -> SQLiteValue:  # noqa: N802
-        return self._rowids[self._at]
+        return self._columns[-1][self._at]
 
     def Close(self) -> None:  # noqa: N802
         self._stop()

@@ -82,12 +82,11 @@ class _Hit:
 def _find(table: ColumnTable, rowids: IntArray) -> Iterator[_Hit]:
     """The live rows of the row groups with these rowids, row group by row group."""
     wanted = np.unique(np.asarray(rowids, np.int64))
-    state = table.state()
-    for group in state.groups:
+    for group in table.groups():
         inside = wanted[(wanted >= group.first_rowid) & (wanted <= group.last_rowid)]
         if not len(inside) or not group.live_count:
             continue
-        reader = table.reader(group, state.tombstones.get(group.group_id))
+        reader = table.reader(group)
         positions = np.flatnonzero(np.isin(reader.rowids(0, group.row_count), inside))
         if reader.live is not None:
             positions = positions[reader.live[positions]]
@@ -127,11 +126,11 @@ def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
 
 def thaw(table: ColumnTable, rowids: IntArray) -> int:
     """Moves rows into the row part. See ColumnTable.thaw."""
-    db, state = table.store.db, table.state()
+    db = table.store.db
     with unnoticed(db), db:
         hits = list(_find(table, rowids))
         for hit in hits:
-            reader = table.reader(hit.group, state.tombstones.get(hit.group.group_id))
+            reader = table.reader(hit.group)
             for start in range(0, len(hit.positions), _THAW_ROWS):
                 positions = hit.positions[start : start + _THAW_ROWS]
                 columns = tuple(reader.take(column_id, positions) for column_id in table.column_ids)
@@ -146,7 +145,7 @@ def thaw_all(table: ColumnTable) -> int:
     thawed, db = 0, table.store.db
     with unnoticed(db), db:
         for group in table.groups():
-            reader = table.reader(group, table.state().tombstones.get(group.group_id))
+            reader = table.reader(group)
             for batch in reader.batches(table.column_ids):
                 table.row_part.insert(batch)
                 thawed += batch.row_count

@@ -93,7 +93,9 @@ def write_hints(declared: int, measured: tuple[int, int, int] | None) -> WriteHi
         stored_bytes_per_row=stored,
         recommended_rows=Hint(recommended, why),
         maximum_rows=Hint(maximum, limit),
-        least_rows=Hint(max(1, min(recommended // LEAST_SHARE, MIN_ROWS)), "below it the row part serves better"),
+        least_rows=Hint(
+            max(1, min(recommended // LEAST_SHARE, MIN_ROWS)), "below it the row part serves better"
+        ),
     )
 
 

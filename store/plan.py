@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
+from colonnade.store import reads
 from colonnade.store.catalog import ColumnAffinity, quote
 from colonnade.store.prune import (
     DOWNWARD,
@@ -112,7 +113,7 @@ class Plan:
                 exact.append((f"{quote(column.name)} = ? COLLATE {quote(term.collation)}", value))
         if span is None:
             return iter(())
-        return table.filtered(column_ids, span, conditions, exact)
+        return reads.filtered(table, column_ids, span, conditions, exact)
 
 
 def narrowed(span: RowidRange | None, op: Op, value: SQLiteValue, *, certain: bool) -> RowidRange | None:

@@ -95,6 +95,11 @@ class Condition:
     column_id: int
     tests: tuple[Test, ...] | None
 
+    @property
+    def is_equality(self) -> bool:
+        """Whether few rows can be expected to match."""
+        return bool(self.tests) and all(test.op is Op.EQ for test in self.tests or ())
+
     def zone_may_match(self, zone: ZoneMap, row_count: int) -> bool:
         """Whether a chunk with this zone map can have a row that matches."""
         return self.tests is None or any(_zone_may_match(test, zone, row_count) for test in self.tests)

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from colonnade.store.counters import ChunkCounters
 from colonnade.store.errors import Corrupt
 from colonnade.store.pager import RowGroupInfo
 from colonnade.store.prune import Condition
@@ -147,10 +148,11 @@ class GroupReader:
         rowid_column: int,
         bitmap: bytes | None,
         open_chunk: Callable[[int], Chunk],
+        counters: ChunkCounters,
     ) -> None:
         self.group, self._rowid_column, self._open = group, rowid_column, open_chunk
+        self._counters = counters
         self.live = live_mask(bitmap, group.row_count)
-        self.blocks_decoded = 0
 
     def _chunk(self, column_id: int) -> Chunk:
         chunk = self._open(column_id)
@@ -164,7 +166,7 @@ class GroupReader:
         size = chunk.block_rows
         first, last = start // size, (stop - 1) // size
         column = concat_columns([chunk.block(number) for number in range(first, last + 1)])
-        self.blocks_decoded += last + 1 - first
+        self._counters.blocks_decoded += last + 1 - first
         return column.slice(start - first * size, stop - start)
 
     def rowids(self, start: int, stop: int) -> IntArray:

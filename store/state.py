@@ -13,7 +13,9 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from colonnade.store.chunk import ChunkReader
 from colonnade.store.keyindex import KeyZone
@@ -34,6 +36,36 @@ class TableState:
     tombstones: dict[int, bytes]
     zones: dict[int, dict[int, ZoneMap]] = field(default_factory=dict)
     key_zones: dict[str, dict[int, KeyZone]] = field(default_factory=dict)
+
+    def inherit(
+        self,
+        older: TableState,
+        new_zones: Mapping[int, ZoneMap] | None = None,
+        new_keys: Mapping[str, KeyZone] | None = None,
+    ) -> None:
+        """Takes over what an older state of the same connection knew of the row groups that are still there.
+
+        new_zones, new_keys  of the last row group, where it was just written
+        """
+        ids = [group.group_id for group in self.groups]
+        self.zones = _carried(older.zones, new_zones or {}, ids)
+        self.key_zones = _carried(older.key_zones, new_keys or {}, ids)
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _carried(
+    known: Mapping[K, Mapping[int, V]], new: Mapping[K, V], ids: Sequence[int]
+) -> dict[K, dict[int, V]]:
+    """What is known of exactly the row groups `ids`; `new` is about the last of them."""
+    carried = {}
+    for which, by_group in known.items():
+        full = {**by_group, ids[-1]: new[which]} if which in new and ids else by_group
+        if all(group_id in full for group_id in ids):
+            carried[which] = {group_id: full[group_id] for group_id in ids}
+    return carried
 
 
 class Stamps:
@@ -68,7 +100,8 @@ _Entry = tuple[str, int, int, int]  # table, row group, column, block; block -1 
 class BlockCache:
     """Chunks and decoded blocks of point look-ups, least recently used out first, within a byte limit.
 
-    Scans do not use it: they would only push out what look-ups come back to.
+    The one of the connection is for look-ups: a scan, which would only push out what they come back to, has a
+    small one of its own for the chunks that it has open.
     """
 
     def __init__(self, limit: int) -> None:
@@ -105,9 +138,10 @@ class BlockCache:
             _, (_, freed) = self._entries.popitem(last=False)
             self.bytes -= freed
 
-    def forget(self, key: str) -> None:
-        """Drops everything about one table."""
-        for entry in [entry for entry in self._entries if entry[0] == key]:
+    def forget(self, key: str, group_id: int | None = None) -> None:
+        """Drops everything about one table, or about one of its row groups."""
+        of = [entry for entry in self._entries if entry[0] == key and group_id in (None, entry[1])]
+        for entry in of:
             self.bytes -= self._entries.pop(entry)[1]
 
     def clear(self) -> None:

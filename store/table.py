@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from colonnade.store import format as disk
 from colonnade.store import freeze as moves
+from colonnade.store import reads
 from colonnade.store.catalog import StoredColumn, read_meta, user_ddl, write_meta
-from colonnade.store.chunk import ChunkReader, decode_chunk
 from colonnade.store.errors import Corrupt, OperationalError
 from colonnade.store.keycode import KeySpec
 from colonnade.store.keyindex import KeyZone
 from colonnade.store.keytable import read_key_zones, write_key_zones
-from colonnade.store.pager import Blob, RowGroupInfo
-from colonnade.store.prune import Condition
+from colonnade.store.pager import RowGroupInfo
+from colonnade.store.reads import RawRowGroup
 from colonnade.store.rowgroup import EncodedRowGroup
 from colonnade.store.rowpart import RowPart
-from colonnade.store.scan import GroupReader, RowidRange, Source, live_mask, merge, rowid_values
-from colonnade.store.state import CachedChunk, TableState
+from colonnade.store.scan import GroupReader, RowidRange
+from colonnade.store.state import BlockCache, TableState
 from colonnade.store.switches import unnoticed
-from colonnade.store.values import INT64_MAX, INT64_MIN, IntArray, RowBatch, SQLiteValue, to_python
+from colonnade.store.values import INT64_MAX, INT64_MIN, IntArray, RowBatch
 from colonnade.store.zonemap import ZoneMap
 
 if TYPE_CHECKING:
@@ -31,36 +28,6 @@ if TYPE_CHECKING:
     from colonnade.store.database import Store
 
 __all__ = ["ColumnTable", "RawRowGroup", "RowGroupInfo", "StoredColumn"]
-
-Prune = Callable[[int], bool]  # row group id -> whether a scan may leave it out
-
-
-@dataclass(frozen=True, slots=True)
-class RawRowGroup:
-    """A row group as stored, read by the thread that owns the connection; any thread may decode it."""
-
-    group: RowGroupInfo
-    column_ids: tuple[int, ...]
-    rowid_column: int
-    chunks: dict[int, Blob]
-    bitmap: bytes | None
-
-    @property
-    def positions(self) -> IntArray:
-        """Positions of the live rows in the group, (n,) int64, ascending."""
-        live = live_mask(self.bitmap, self.group.row_count)
-        return np.arange(self.group.row_count) if live is None else np.flatnonzero(live)
-
-    def decode(self) -> RowBatch:
-        """The live rows, with rowids; columns in the order of `column_ids`. Raises Corrupt."""
-        decoded = {column_id: decode_chunk(data) for column_id, data in self.chunks.items()}
-        for column_id, column in decoded.items():
-            if len(column) != self.group.row_count:
-                raise Corrupt(f"row group {self.group.group_id}: column {column_id} has {len(column)} rows")
-        rowids = rowid_values(decoded[self.rowid_column], self.group)
-        columns = tuple(decoded[column_id] for column_id in self.column_ids)
-        batch = RowBatch(self.group.row_count, columns, rowids)
-        return batch if self.bitmap is None else batch.take(self.positions)
 
 
 class ColumnTable:
@@ -74,6 +41,7 @@ class ColumnTable:
         self.rowid_column = info.rowid_column
         self.rows_name = info.names.rows_name
         self.row_part = RowPart(store.db, info)
+        self.counters = store.pager.counters.of(info.names.key)
         positions = [i for i, column in enumerate(info.columns) if column.column_id == info.rowid_column]
         self.alias_position = positions[0] if positions else None  # of the INTEGER PRIMARY KEY column
         self.open_scans = 0  # cursors of the virtual table that are being read
@@ -92,23 +60,24 @@ class ColumnTable:
 
     def state(self) -> TableState:
         """The current facts about the row groups; callers must not change them."""
-        store, names = self.store, self.names
+        store, names, known = self.store, self.names, self._state
         stamp = read_meta(store.db, names, "stamp")
         if not isinstance(stamp, str):
             raise Corrupt(f"table {self.name} has no stamp")
-        if self._state is None or self._state.stamp != stamp:
-            if not store.stamps.is_mine(stamp):
-                store.cache.forget(names.key)
+        if known is None or known.stamp != stamp:
             groups = store.pager.read_groups(names)
             tombstones = store.pager.read_tombstones(names) if any(g.dead_count for g in groups) else {}
             self._state = TableState(stamp, groups, tombstones)
-        return self._state
+            if not store.stamps.is_mine(stamp):
+                store.cache.forget(names.key)
+            elif known is not None:
+                self._state.inherit(known)
+            return self._state
+        return known
 
-    def changed(self) -> TableState:
+    def changed(self) -> None:
         """Stamps the table anew; the facts are read again when next wanted."""
         write_meta(self.store.db, self.names, "stamp", self.store.stamps.fresh())
-        self._state = None
-        return self.state()
 
     def groups(self) -> list[RowGroupInfo]:
         """All row groups, by id."""
@@ -139,6 +108,7 @@ class ColumnTable:
         with unnoticed(self.store.db):
             write_key_zones(self.store.db, self.names, signature, zones)
         self.changed()
+        self.state().key_zones.pop(signature, None)
 
     def row_count(self) -> int:
         return self.row_part.count() + sum(group.live_count for group in self.state().groups)
@@ -194,8 +164,9 @@ class ColumnTable:
             write_meta(db, names, "next_group", group_id + 1)
             stamp = store.stamps.fresh()
             write_meta(db, names, "stamp", stamp)
-        # Scans hold the lists they began with: a new list, never an append.
+        # Scans hold the list they began with: a new list, never an append.
         self._state = TableState(stamp, [*before.groups, info], before.tombstones)
+        self._state.inherit(before, {i: chunk.zone for i, chunk in group.chunks.items()}, keys)
         return group_id
 
     def unchecked_groups(self) -> list[int]:
@@ -228,12 +199,7 @@ class ColumnTable:
 
     def fetch(self, group_id: int, column_ids: Sequence[int]) -> RawRowGroup:
         """The chunks of some columns of a row group, and of its rowids, as stored."""
-        group = self.group(group_id)
-        wanted = dict.fromkeys((*column_ids, self.rowid_column))
-        pager = self.store.pager
-        chunks = {i: pager.read_chunk(self.names, disk.chunk_id(group_id, i)) for i in wanted}
-        bitmap = self.state().tombstones.get(group_id)
-        return RawRowGroup(group, tuple(column_ids), self.rowid_column, chunks, bitmap)
+        return reads.fetch(self, group_id, column_ids)
 
     def read_rows(self, column_ids: Sequence[int], *, batch_rows: int) -> Iterator[RowBatch]:
         """The row part alone, in rowid order."""
@@ -244,108 +210,22 @@ class ColumnTable:
         column_ids: Sequence[int],
         first_rowid: int | None = None,
         last_rowid: int | None = None,
-        prune: Prune | None = None,
+        prune: reads.Prune | None = None,
     ) -> Iterator[RowBatch]:
         """All rows in ascending rowid order, row part merged in, a batch at a time.
 
         prune   row groups it is true for are left out
-        Memory  one block per wanted column and row group that overlaps the place where the scan is
+        Memory  a block per wanted column of each row group that overlaps the place where the scan is, and
+                their chunks within a share of the memory limit
         """
-        span = RowidRange(
-            INT64_MIN if first_rowid is None else first_rowid, INT64_MAX if last_rowid is None else last_rowid
-        )
-        groups = self._chosen(span, lambda group: prune is not None and prune(group.group_id))
-        sources = [self._source(group, column_ids, span) for group in groups]
-        sources.append(Source(INT64_MIN, lambda: self.row_part.batches(column_ids, span.first, span.last)))
-        return merge(sources)
+        first = INT64_MIN if first_rowid is None else first_rowid
+        last = INT64_MAX if last_rowid is None else last_rowid
+        return reads.scan(self, column_ids, RowidRange(first, last), prune)
 
-    def filtered(
-        self,
-        column_ids: Sequence[int],
-        span: RowidRange,
-        conditions: Sequence[Condition],
-        exact: Sequence[tuple[str, SQLiteValue]] = (),
-    ) -> Iterator[RowBatch]:
-        """The rows in the span that may satisfy all conditions, in rowid order. The row part is held from now
-        on if it is small, and in any case no row that it gets later is read.
-
-        exact  the equalities among the conditions as SQL for the row part, with their values
-        """
-        zones = [(condition, self.zones(condition.column_id)) for condition in conditions]
-
-        def ruled_out(group: RowGroupInfo) -> bool:
-            return any(
-                group.group_id in known
-                and not condition.zone_may_match(known[group.group_id], group.row_count)
-                for condition, known in zones
-            )
-
-        groups = self._chosen(span, ruled_out)
-        sources = [self._source(group, column_ids, span, conditions) for group in groups]
-        held = self.row_part.held(column_ids, span.first, span.last, exact)
-        sources.append(Source(INT64_MIN, lambda: held))
-        return merge(sources)
-
-    def _chosen(self, span: RowidRange, ruled_out: Callable[[RowGroupInfo], bool]) -> list[RowGroupInfo]:
-        groups = self.state().groups
-        chosen = [
-            group for group in groups if group.live_count and span.meets(group) and not ruled_out(group)
-        ]
-        self.store.pager.counters.of(self.names.key).groups_skipped += len(groups) - len(chosen)
-        return chosen
-
-    def _source(
-        self,
-        group: RowGroupInfo,
-        column_ids: Sequence[int],
-        span: RowidRange,
-        conditions: Sequence[Condition] = (),
-    ) -> Source:
+    def reader(self, group: RowGroupInfo) -> GroupReader:
+        """A block-wise reader of one row group."""
         bitmap = self.state().tombstones.get(group.group_id)
-
-        def batches() -> Iterator[RowBatch]:
-            return self.reader(group, bitmap).batches(column_ids, span, conditions)
-
-        return Source(group.first_rowid, batches)
-
-    def reader(self, group: RowGroupInfo, bitmap: bytes | None) -> GroupReader:
-        """A block-wise reader of a row group that keeps its chunks until it is dropped."""
-        chunks: dict[int, ChunkReader] = {}
-
-        def open_chunk(column_id: int) -> ChunkReader:
-            if column_id not in chunks:
-                chunks[column_id] = ChunkReader(
-                    self.store.pager.read_chunk(self.names, disk.chunk_id(group.group_id, column_id))
-                )
-            return chunks[column_id]
-
-        return GroupReader(group, self.rowid_column, bitmap, open_chunk)
-
-    def row(self, rowid: int, column_ids: Sequence[int]) -> tuple[SQLiteValue, ...] | None:
-        """One row by its rowid: the rowid, then the columns. Decodes one block a column at most."""
-        state = self.state()
-        for group in state.groups:
-            if group.first_rowid <= rowid <= group.last_rowid and group.live_count:
-                reader = self.cached_reader(group, state.tombstones.get(group.group_id))
-                at = reader.position(rowid)
-                if at is not None:
-                    values = (to_python(reader.span(i, at, at + 1))[0] for i in column_ids)
-                    return (rowid, *values)
-        return self.row_part.row(rowid, column_ids)
-
-    def cached_reader(self, group: RowGroupInfo, bitmap: bytes | None) -> GroupReader:
-        """A reader for look-ups: its chunks and blocks stay in the connection's cache."""
-        store, key = self.store, self.names.key
-
-        def open_chunk(column_id: int) -> CachedChunk:
-            chunk = store.cache.chunk(key, group.group_id, column_id)
-            if chunk is None:
-                data = store.pager.read_chunk(self.names, disk.chunk_id(group.group_id, column_id))
-                chunk = ChunkReader(data)
-                store.cache.put_chunk(key, group.group_id, column_id, chunk, len(data))
-            return CachedChunk(store.cache, (key, group.group_id, column_id), chunk)
-
-        return GroupReader(group, self.rowid_column, bitmap, open_chunk)
+        return reads.open_group(self, group, bitmap, BlockCache(INT64_MAX))
 
     def estimated_rows(self) -> int:
         """About how many rows there are, at no more than the cost of a few pages."""

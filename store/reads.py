@@ -1,0 +1,176 @@
+"""Reading a table in column format: whole row groups, scans, filtered scans and single rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from colonnade.store import format as disk
+from colonnade.store.chunk import ChunkReader, decode_chunk
+from colonnade.store.errors import Corrupt
+from colonnade.store.pager import Blob, RowGroupInfo
+from colonnade.store.prune import Condition
+from colonnade.store.scan import GroupReader, RowidRange, Source, live_mask, merge, rowid_values
+from colonnade.store.state import BlockCache, CachedChunk
+from colonnade.store.values import INT64_MIN, IntArray, RowBatch, SQLiteValue, to_python
+
+if TYPE_CHECKING:
+    from colonnade.store.table import ColumnTable
+
+Prune = Callable[[int], bool]  # row group id -> whether a scan may leave it out
+
+# Of the memory limit, what the chunks of one scan may take. Row groups that overlap are read block by block in
+# turn; with too many of them, chunks are dropped and read again, so that memory stays what it is.
+_SCAN_SHARE = 4
+_LOOK_UP_GROUPS = 2  # a scan of so few row groups for one key is a look-up, and worth remembering
+
+
+@dataclass(frozen=True, slots=True)
+class RawRowGroup:
+    """A row group as stored, read by the thread that owns the connection; any thread may decode it."""
+
+    group: RowGroupInfo
+    column_ids: tuple[int, ...]
+    rowid_column: int
+    chunks: dict[int, Blob]
+    bitmap: bytes | None
+
+    @property
+    def positions(self) -> IntArray:
+        """Positions of the live rows in the group, (n,) int64, ascending."""
+        live = live_mask(self.bitmap, self.group.row_count)
+        return np.arange(self.group.row_count) if live is None else np.flatnonzero(live)
+
+    def decode(self) -> RowBatch:
+        """The live rows, with rowids; columns in the order of `column_ids`. Raises Corrupt."""
+        decoded = {column_id: decode_chunk(data) for column_id, data in self.chunks.items()}
+        for column_id, column in decoded.items():
+            if len(column) != self.group.row_count:
+                raise Corrupt(f"row group {self.group.group_id}: column {column_id} has {len(column)} rows")
+        rowids = rowid_values(decoded[self.rowid_column], self.group)
+        columns = tuple(decoded[column_id] for column_id in self.column_ids)
+        batch = RowBatch(self.group.row_count, columns, rowids)
+        return batch if self.bitmap is None else batch.take(self.positions)
+
+
+def fetch(table: ColumnTable, group_id: int, column_ids: Sequence[int]) -> RawRowGroup:
+    """See ColumnTable.fetch."""
+    group, pager = table.group(group_id), table.store.pager
+    wanted = dict.fromkeys((*column_ids, table.rowid_column))
+    chunks = {i: pager.read_chunk(table.names, disk.chunk_id(group_id, i)) for i in wanted}
+    bitmap = table.state().tombstones.get(group_id)
+    return RawRowGroup(group, tuple(column_ids), table.rowid_column, chunks, bitmap)
+
+
+def scan(
+    table: ColumnTable, column_ids: Sequence[int], span: RowidRange, prune: Prune | None
+) -> Iterator[RowBatch]:
+    """See ColumnTable.scan."""
+    groups = _chosen(table, span, lambda group: prune is not None and prune(group.group_id))
+    rows = table.row_part.batches(column_ids, span.first, span.last)
+    return _merged(table, groups, column_ids, span, (), rows)
+
+
+def filtered(
+    table: ColumnTable,
+    column_ids: Sequence[int],
+    span: RowidRange,
+    conditions: Sequence[Condition],
+    exact: Sequence[tuple[str, SQLiteValue]],
+) -> Iterator[RowBatch]:
+    """The rows in the span that may satisfy all conditions, in rowid order. The row part is held from now on
+    if it is small, and in any case no row that it gets later is read.
+
+    exact  the equalities among the conditions as SQL for the row part, with their values
+    """
+    zones = [(condition, table.zones(condition.column_id)) for condition in conditions]
+
+    def ruled_out(group: RowGroupInfo) -> bool:
+        return any(
+            group.group_id in known and not condition.zone_may_match(known[group.group_id], group.row_count)
+            for condition, known in zones
+        )
+
+    groups = _chosen(table, span, ruled_out)
+    held = table.row_part.held(column_ids, span.first, span.last, exact)
+    return _merged(table, groups, column_ids, span, conditions, held)
+
+
+def _chosen(
+    table: ColumnTable, span: RowidRange, ruled_out: Callable[[RowGroupInfo], bool]
+) -> list[RowGroupInfo]:
+    groups = table.state().groups
+    chosen = [g for g in groups if g.live_count and span.meets(g) and not ruled_out(g)]
+    table.counters.groups_skipped += len(groups) - len(chosen)
+    return chosen
+
+
+def _merged(
+    table: ColumnTable,
+    groups: Sequence[RowGroupInfo],
+    column_ids: Sequence[int],
+    span: RowidRange,
+    conditions: Sequence[Condition],
+    rows: Iterator[RowBatch],
+) -> Iterator[RowBatch]:
+    look_up = len(groups) <= _LOOK_UP_GROUPS and any(condition.is_equality for condition in conditions)
+    pool = table.store.cache if look_up else _scan_pool(table, groups)
+    tombstones = table.state().tombstones  # now: the scan shows the table as it is when it begins
+
+    def source(group: RowGroupInfo) -> Source:
+        def batches() -> Iterator[RowBatch]:
+            reader = open_group(table, group, tombstones.get(group.group_id), pool, blocks=look_up)
+            yield from reader.batches(column_ids, span, conditions)
+            if not look_up:
+                pool.forget(table.names.key, group.group_id)
+
+        return Source(group.first_rowid, batches)
+
+    return merge([*(source(group) for group in groups), Source(INT64_MIN, lambda: rows)])
+
+
+def _scan_pool(table: ColumnTable, groups: Sequence[RowGroupInfo]) -> BlockCache:
+    largest = max((group.bytes for group in groups), default=0)
+    return BlockCache(max(table.store.memory_limit // _SCAN_SHARE, 2 * largest))
+
+
+def open_group(
+    table: ColumnTable,
+    group: RowGroupInfo,
+    bitmap: bytes | None,
+    pool: BlockCache,
+    *,
+    blocks: bool = False,
+) -> GroupReader:
+    """A block-wise reader of a row group, whose chunks stay in the pool as long as that has room.
+
+    blocks  decoded blocks stay there too
+    """
+    key, group_id = table.names.key, group.group_id
+
+    def open_chunk(column_id: int) -> ChunkReader | CachedChunk:
+        chunk = pool.chunk(key, group_id, column_id)
+        if chunk is None:
+            data = table.store.pager.read_chunk(table.names, disk.chunk_id(group_id, column_id))
+            chunk = ChunkReader(data)
+            pool.put_chunk(key, group_id, column_id, chunk, len(data))
+        return CachedChunk(pool, (key, group_id, column_id), chunk) if blocks else chunk
+
+    return GroupReader(group, table.rowid_column, bitmap, open_chunk, table.counters)
+
+
+def row(table: ColumnTable, rowid: int, column_ids: Sequence[int]) -> tuple[SQLiteValue, ...] | None:
+    """One row by its rowid: the rowid, then the columns. Decodes one block a column at most."""
+    state = table.state()
+    for group in state.groups:
+        if not (group.first_rowid <= rowid <= group.last_rowid and group.live_count):
+            continue
+        bitmap = state.tombstones.get(group.group_id)
+        reader = open_group(table, group, bitmap, table.store.cache, blocks=True)
+        at = reader.position(rowid)
+        if at is not None:
+            return (rowid, *(to_python(reader.span(i, at, at + 1))[0] for i in column_ids))
+    return table.row_part.row(rowid, column_ids)
