@@ -86,10 +86,8 @@ class Appender:
         column = batch.columns[self.alias_position]
         nulls = column.data.is_null().to_numpy(zero_copy_only=False)
         filled = column.data.fill_null(0) if column.kind is not Kind.NULL else None
-        if filled is None:
-            values = np.zeros(batch.row_count, np.int64)
-        else:
-            values = alias_rowids(Column(column.kind, filled))
+        none = np.zeros(batch.row_count, np.int64)
+        values = none if filled is None else alias_rowids(Column(column.kind, filled))
         rowids = fill_rowids(values, nulls, self.reserve(0) - 1)
         self.saw_rowid(int(rowids.max()))
         columns = list(batch.columns)

@@ -18,7 +18,7 @@ from typing import Any
 from colonnade.loader.append import Prepared
 from colonnade.loader.pipeline import in_order, worker_count
 from colonnade.loader.rowcheck import RowChecker
-from colonnade.loader.rows import Adapt, Chunk, RowShape, chunks
+from colonnade.loader.rows import Adapt, Chunk, QuickRow, RowShape, chunks
 from colonnade.loader.settle import Debt, KeyViolation, finish, validate_debt
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.violations import CountedViolations
@@ -26,6 +26,7 @@ from colonnade.loader.writer import TableWriter
 from colonnade.sql.checks import bulk_reason
 from colonnade.sql.objects import Schema, TableDef, fold
 from colonnade.sql.statement import Insert
+from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
 from colonnade.store.values import RowBatch, SQLiteValue
 
@@ -52,15 +53,20 @@ class InsertResult:
 class _Open:
     """A table that takes rows.
 
-    waiting  rows given one by one that do not make a batch yet
-    largest  the largest rowid, rows that wait included; None until a rowid is asked for
+    pick        turns one set of parameters of the INSERT into a row
+    waiting     rows given one by one that do not make a batch yet
+    largest     the largest rowid, rows that wait included; None until a rowid is asked for
+    batch_rows  how many may wait
     """
 
     writer: TableWriter
     checker: RowChecker
     shape: RowShape
+    quick: QuickRow
+    pick: Callable[[Any], Sequence[Any]] = tuple
     waiting: list[Sequence[SQLiteValue]] = field(default_factory=list)
     largest: int | None = None
+    batch_rows: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class BulkLoad:
         self.debt = Debt()
         self.stats = ConstraintStats()
         self._open: dict[tuple[str, str], _Open] = {}
+        # By the identity of the INSERT, which parsing caches by text; valid until the tables are closed.
+        self._targets: dict[int, tuple[Insert, _Open, RowShape]] = {}
 
     @property
     def pending(self) -> bool:
@@ -90,15 +98,19 @@ class BulkLoad:
 
     def takes(self, insert: Insert) -> bool:
         """Whether this INSERT can be appended: plain, and into a table that may be in column format."""
-        if not (self.enabled and insert.plain) or insert.source == "DEFAULT":
+        if not self.enabled:
+            return False
+        if id(insert) in self._targets:
+            return True
+        if not insert.plain or insert.source == "DEFAULT" or self.settings.storage_format() == "row":
             return False
         definition = self._definition(insert)
-        if definition is None or self.settings.storage_format() == "row":
+        if definition is None or bulk_reason(definition) is not None:
             return False
-        names = {fold(column.name) for column in definition.columns if not column.generated}
+        names = {fold(column.name) for column in definition.columns}
         if insert.columns is not None and not names.issuperset(map(fold, insert.columns)):
             return False
-        return bulk_reason(definition) is None and (
+        return (
             self.store.table(definition.name, definition.schema) is not None
             or self.store.ineligible(definition.name, definition.schema) is None
         )
@@ -116,25 +128,24 @@ class BulkLoad:
         Raises IntegrityError for NOT NULL, CHECK and STRICT types, with the rows before the first bad
         one appended if `many`, none otherwise; what `adapt` raises for values that SQLite cannot hold.
         """
-        definition = self._definition(insert)
-        assert definition is not None
-        with self._transaction():
-            table = self._table(definition, insert)
-            if not insert.row_params:
-                return self._append_results(table, insert, rows)
-            table.shape.check_width(len(insert.params))
-            picked = map(table.shape.picker(insert), rows)
-            if many:
-                return InsertResult(self._append(table, picked, keep_good=True), None)
-            return self._append_one(table, next(picked))
+        if not self.store.db.in_transaction:
+            with self._transaction():
+                return self._insert(insert, rows, many=many)
+        return self._insert(insert, rows, many=many)
+
+    def _insert(self, insert: Insert, rows: Iterable[Parameters], *, many: bool) -> InsertResult:
+        table = self._target(insert)
+        if not insert.row_params:
+            return self._append_results(table, insert, rows)
+        picked = map(table.pick, rows)
+        if many:
+            return InsertResult(self._append(table, picked, keep_good=True), None)
+        return self._append_one(table, next(picked))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Outside a transaction the statement is one, and is validated at its own end."""
         db = self.store.db
-        if db.in_transaction:
-            yield
-            return
         db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -146,46 +157,62 @@ class BulkLoad:
                 db.execute("ROLLBACK")
             raise
 
-    def _table(self, definition: TableDef, insert: Insert) -> _Open:
+    def _target(self, insert: Insert) -> _Open:
+        """The open table, shaped for this INSERT. Nothing is looked up for the INSERT that came last."""
+        known = self._targets.get(id(insert))
+        if known is not None and known[1].shape is known[2]:
+            return known[1]
+        definition = self._definition(insert)
+        assert definition is not None
         key = (fold(definition.schema), fold(definition.name))
         opened = self._open.get(key)
-        if opened is not None and opened.shape.names == insert.columns:
-            return opened
         if opened is not None:
             self._flush(opened)
-        shape = RowShape(definition, insert.columns, self.settings.adapt)
-        if opened is None:
-            writer = TableWriter(
-                self.store,
-                definition,
-                column_format=True,
-                always_groups=self.settings.storage_format() == "column",
-            )
-            opened = self._open[key] = _Open(writer, RowChecker(self.store.db, definition), shape)
-        opened.shape = shape
+        else:
+            opened = self._open[key] = self._open_table(definition)
+        opened.shape = RowShape(definition, insert.columns, self.settings.adapt)
+        opened.quick = QuickRow(definition, opened.shape)
+        if insert.row_params:
+            opened.shape.check_width(len(insert.params))
+            opened.pick = opened.shape.picker(insert)
+        self._targets[id(insert)] = (insert, opened, opened.shape)
         self.debt.tables.add(key)
         return opened
 
-    def _append_one(self, table: _Open, row: Sequence[Any]) -> InsertResult:
-        values = table.shape.adapted(row)
-        shaped = table.shape.shape(Chunk([values], table.shape.computed_defaults(self.store.db, 1)))
-        problem = table.checker.first(shaped.batch, late=table.checker.late)
-        if problem is not None:
-            raise problem[1]
-        rowid = self._next_rowid(table, shaped.batch)
-        table.waiting.append(values)
-        if len(table.waiting) >= self._batch_rows(table):
-            self._flush(table)
-        return InsertResult(1, rowid)
+    def _open_table(self, definition: TableDef) -> _Open:
+        writer = TableWriter(
+            self.store,
+            definition,
+            column_format=True,
+            always_groups=self.settings.storage_format() == "column",
+        )
+        # Rows may wait in memory: what is known of the schema must stay true until they are stored, so the
+        # connection becomes the writer now, as SQLite makes it by the first INSERT.
+        table = self.store.table(definition.name, definition.schema)
+        name = definition.name if table is None else table.rows_name
+        self.store.db.execute(f"DELETE FROM {quote(definition.schema)}.{quote(name)} WHERE 0")
+        shape = RowShape(definition, None, self.settings.adapt)
+        return _Open(writer, RowChecker(self.store.db, definition), shape, QuickRow(definition, shape))
 
-    def _next_rowid(self, table: _Open, batch: RowBatch) -> int:
-        """The rowid that the one row of `batch` will have, after those that wait."""
+    def _append_one(self, table: _Open, row: Sequence[Any]) -> InsertResult:
+        if table.quick.passes(row):
+            given = table.quick.rowid(row)
+        else:
+            row = table.shape.adapted(row)
+            shaped = table.shape.shape(Chunk([row], table.shape.computed_defaults(self.store.db, 1)))
+            problem = table.checker.first(shaped.batch, late=table.checker.late)
+            if problem is not None:
+                raise problem[1]
+            given = table.writer.given_rowid(shaped.batch)
         if table.largest is None:
             table.largest = table.writer.largest_rowid()
-        given = table.writer.given_rowid(batch)
-        rowid = given if given is not None else table.largest + 1
+            table.batch_rows = self._batch_rows(table)
+        rowid = table.largest + 1 if given is None else given
         table.largest = max(table.largest, rowid)
-        return rowid
+        table.waiting.append(row)
+        if len(table.waiting) >= table.batch_rows:
+            self._flush(table)
+        return InsertResult(1, rowid)
 
     def _batch_rows(self, table: _Open) -> int:
         definition = table.writer.definition
@@ -270,7 +297,11 @@ class BulkLoad:
         for table in self._open.values():
             self._flush(table)
         if close:
-            self._open.clear()
+            self._close()
+
+    def _close(self) -> None:
+        self._open.clear()
+        self._targets.clear()
 
     def validate(self) -> None:
         """Check all that is owed; afterwards nothing is. Before COMMIT and at the end of bulk load.
@@ -293,5 +324,5 @@ class BulkLoad:
 
     def rollback(self) -> None:
         """The transaction is undone: forget all rows that wait and all that was owed."""
-        self._open.clear()
+        self._close()
         self.debt = Debt()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from colonnade.loader.append import Appender, Prepared
+from colonnade.loader.append import Appender, Prepared, alias_rowids
 from colonnade.sql.objects import TableDef
 from colonnade.sql.tokens import quote
 from colonnade.store.catalog import visible_rowid
@@ -43,6 +43,7 @@ class TableWriter:
         self.definition = definition
         self.column_format = column_format
         self.always_groups = always_groups
+        self._least_rows = store.hints(definition.name, definition.schema).least_rows.value
         self._appender: Appender | None = None
 
     @property
@@ -63,9 +64,7 @@ class TableWriter:
         """Whether so many rows make a row group of their own."""
         if not self.column_format or not row_count:
             return False
-        if self.always_groups:
-            return True
-        return row_count >= self.store.hints(self.definition.name, self.definition.schema).least_rows.value
+        return self.always_groups or row_count >= self._least_rows
 
     def prepare(self, batch: RowBatch) -> Prepared | None:
         """In any thread: the row group, or None if `write` must decide on the connection's thread."""
@@ -80,17 +79,23 @@ class TableWriter:
 
     def write(self, batch: RowBatch) -> Written:
         """Store one batch, whatever its size (at most the batch size)."""
-        if not self.is_group(batch.row_count) and self._write_rows(batch):
+        small = not self.is_group(batch.row_count)
+        if small and not self._in_column_format and self._write_rows(batch):
             return Written(batch.row_count, None, None)
         appender = self.appender
-        if appender.needs_rowids(batch):
+        if appender.needs_rowids(batch):  # SQLite would look for the largest rowid in the row part alone
             batch = appender.fill_rowids(batch)
+        if small and self._write_rows(batch):
+            return Written(batch.row_count, None, None)
         return self.put(appender.prepare(batch))
+
+    @property
+    def _in_column_format(self) -> bool:
+        return self.store.table(self.definition.name, self.definition.schema) is not None
 
     def largest_rowid(self) -> int:
         """The largest rowid in the table, 0 if it is empty."""
-        table = self.store.table(self.definition.name, self.definition.schema)
-        if table is not None:
+        if self._in_column_format:
             return self.appender.reserve(0) - 1
         source = f"{quote(self.definition.schema)}.{quote(self.definition.name)}"
         found = self.store.db.execute(f"SELECT max({rowid_name(self.definition)}) FROM {source}").get
@@ -132,7 +137,8 @@ class TableWriter:
             self.forget_rowids()
             return False
         if table is not None and self.appender.alias_position is not None:
-            self.forget_rowids()
+            alias = alias_rowids(batch.columns[self.appender.alias_position])
+            self.appender.saw_rowid(int(alias.max()))
         return True
 
 
