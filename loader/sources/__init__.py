@@ -12,6 +12,8 @@ where those do not fit, as text (`careful`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.sources.base import (
     LoadedRows,
@@ -23,6 +25,9 @@ from colonnade.loader.sources.base import (
     Task,
 )
 from colonnade.loader.sources.delimited import DelimitedSource
+from colonnade.loader.sources.find import find_sources
+from colonnade.loader.sources.jsonl import JsonSource
+from colonnade.loader.sources.tabular import open_arrow, open_arrow_file, open_parquet
 from colonnade.sql.objects import TableDef
 
 __all__ = [
@@ -33,10 +38,22 @@ __all__ = [
     "Source",
     "SourceFile",
     "Task",
+    "find_sources",
+    "open_arrow",
     "open_source",
 ]
+
+_OPENERS: dict[str, Callable[[SourceFile, TableDef, LoadOptions], Source]] = {
+    "tbl": DelimitedSource,
+    "dat": DelimitedSource,
+    "csv": DelimitedSource,
+    "tsv": DelimitedSource,
+    "jsonl": JsonSource,
+    "parquet": open_parquet,
+    "arrow": open_arrow_file,
+}
 
 
 def open_source(file: SourceFile, table: TableDef, options: LoadOptions) -> Source:
     """Open a file for reading. LoadError if it cannot be read, or if its columns do not fit the table."""
-    return DelimitedSource(file, table, options)
+    return _OPENERS[file.format](file, table, options)

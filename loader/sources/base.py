@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 from colonnade.store.errors import DatabaseError
@@ -72,19 +73,21 @@ class Provenance(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RowProvenance:
-    """Provenance in a source whose rows are numbered: the batch's first row is `first_row`, from 1.
+    """Provenance in a source whose rows are numbered from 1: of a run of rows that begins at `first_row`.
 
-    skipped  numbers of rows that were rejected, ascending
+    skipped  numbers of rows of the run that were rejected, ascending
+    offset   rows of the run, without the rejected ones, before the batch's first
     """
 
     path: str
     first_row: int
     skipped: tuple[int, ...] = ()
+    offset: int = 0
 
     def line_of(self, position: int) -> int | None:
-        row = self.first_row + position
+        row = self.first_row + self.offset + position
         for number in self.skipped:
-            if self.first_row <= number <= row:
+            if number <= row:
                 row += 1
         return row
 
@@ -158,4 +161,4 @@ def even_parts(row_count: int, most: int) -> list[tuple[int, int]]:
     """(start, count) of the fewest parts of equal size, within one row, of at most `most` rows each."""
     parts = max(1, -(-row_count // max(1, most)))
     edges = [row_count * part // parts for part in range(parts + 1)]
-    return [(start, stop - start) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [(start, stop - start) for start, stop in pairwise(edges)]

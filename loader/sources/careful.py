@@ -1,7 +1,7 @@
-"""The second parse of a piece of delimited text: every value as text first, and every malformed row found.
+"""The second parse of a piece of delimited text: every value as text, and every malformed row found.
 
-Slower than the first parse, and used only for pieces that pyarrow's types do not fit. What is wrong with a row
-becomes a LoadError, or a Reject where the options keep rejects.
+Slower than the first parse, and used only for pieces that pyarrow's types do not fit. What is wrong with
+a row becomes a LoadError, or a Reject where the options keep rejects.
 """
 
 from __future__ import annotations
@@ -16,23 +16,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from colonnade.loader.options import LoadOptions
-from colonnade.loader.sources.base import LoadError, Reject, RowProvenance
-from colonnade.loader.sources.bytestream import STDIN
+from colonnade.loader.sources.base import Reject
+from colonnade.loader.sources.faults import Fault, error_for, number_faults, others, rejects_for
 from colonnade.loader.sources.guesses import Guesses, convert_text, settle_as_text
 from colonnade.loader.sources.layout import Layout, parse_options
-from colonnade.loader.sources.pieces import BOM, Piece, lines_before, provenance
+from colonnade.loader.sources.pieces import BOM, Piece
 from colonnade.loader.sources.records import Bytes, blank_records, record_ends
-from colonnade.loader.sources.textnumbers import is_number_column, text_rows
-from colonnade.store.values import Column, IntArray, as_text, null_column
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with one record."""
-
-    reason: str
-    column: str | None = None
-    value: str | None = None
+from colonnade.store.values import Column, IntArray, null_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +36,6 @@ class CarefulRows:
 
     columns: list[Column]
     texts: dict[int, pa.Array]
-    row_count: int
     skipped: tuple[int, ...]
     rejects: tuple[Reject, ...]
 
@@ -111,25 +100,27 @@ class CarefulParse:
 
     def parse(self, piece: Piece, guesses: Guesses) -> CarefulRows:
         """The rows of a piece. LoadError for the first malformed one, unless rejects are kept."""
-        data = piece.data
         faults: dict[int, Fault] = {}
-        table, ordinals = self._read(data, faults)
+        table, ordinals = self._read(piece.data, faults)
         arrays = {p: one_chunk(table.column(str(p))) for p in self.layout.positions}
-        good = self._check_utf8(arrays, ordinals, faults)
-        if good is not None:
-            arrays, ordinals = {p: a.take(good) for p, a in arrays.items()}, ordinals[good.to_numpy()]
+        bad = self._not_utf8(arrays)
+        if bad:
+            good = others(bad, len(ordinals))
+            faults.update({int(ordinals[row]): fault for row, fault in bad.items()})
+            arrays, ordinals = {p: a.take(pa.array(good)) for p, a in arrays.items()}, ordinals[good]
         texts = {p: array.cast(pa.string()) for p, array in arrays.items()}
         read = {p: self._convert(text, p, guesses) for p, text in texts.items()}
         if self.options.strict:
-            good = self._check_numbers(read, ordinals, faults)
-            if good is not None:
-                read = {p: column.take(good.to_numpy()) for p, column in read.items()}
-                texts = {p: text.take(good) for p, text in texts.items()}
-                ordinals = ordinals[good.to_numpy()]
+            bad = number_faults((self.layout.table.columns[p], column) for p, column in read.items())
+            if bad:
+                good = others(bad, len(ordinals))
+                faults.update({int(ordinals[row]): fault for row, fault in bad.items()})
+                read = {p: column.take(good) for p, column in read.items()}
+                texts, ordinals = {p: text.take(pa.array(good)) for p, text in texts.items()}, ordinals[good]
         if faults and not self.options.keeps_rejects:
-            raise self._error(piece, faults)
+            raise error_for(piece, faults)
         columns = full_columns(self.layout, read, len(ordinals))
-        return CarefulRows(columns, texts, len(ordinals), tuple(sorted(faults)), self._rejects(piece, faults))
+        return CarefulRows(columns, texts, tuple(sorted(faults)), rejects_for(piece, faults))
 
     def _read(self, data: Bytes, faults: dict[int, Fault]) -> tuple[pa.Table, IntArray]:
         """The well-formed records with every field as binary, and their ordinals; adds the others' faults."""
@@ -138,11 +129,8 @@ class CarefulParse:
         self._find_misshapen(data, ends, faults)
         ordinals = np.arange(len(ends))
         if faults:
-            keep = np.ones(len(ends), bool)
-            keep[list(faults)] = False
-            starts = np.concatenate([[0], ends[:-1]])
-            data = b"".join(bytes(data[starts[r] : ends[r]]) for r in np.flatnonzero(keep))
-            ordinals = ordinals[keep]
+            ordinals = others(faults, len(ends))
+            data = _joined(data, ends, ordinals)
         names = [str(position) for position in layout.positions]
         convert = convert_options(self.options, dict.fromkeys(names, pa.binary()))
         if not data:
@@ -169,72 +157,23 @@ class CarefulParse:
             for ordinal, value in _after_the_end(data, layout, fields, faults):
                 faults[ordinal] = Fault(f"{expected}, got {width + 1}", None, value)
 
-    def _check_utf8(
-        self, arrays: dict[int, pa.Array], ordinals: IntArray, faults: dict[int, Fault]
-    ) -> pa.Array | None:
-        """Positions of the rows that are UTF-8; None for all. Adds the others' faults."""
+    def _not_utf8(self, arrays: dict[int, pa.Array]) -> dict[int, Fault]:
+        """By position, the rows that are not UTF-8."""
         bad: dict[int, Fault] = {}
         for position, array in arrays.items():
             if _is_utf8(array):
                 continue
             for row, value in enumerate(array.to_pylist()):
-                reason = not_utf8(value) if value is not None else None
+                reason = _why_not_utf8(value) if value is not None else None
                 if reason is not None:
                     name = self.layout.table.columns[position].name
                     bad.setdefault(row, Fault(reason, name, value.decode("utf-8", "backslashreplace")))
-        return _leave_out(bad, ordinals, faults)
-
-    def _check_numbers(
-        self, read: dict[int, Column], ordinals: IntArray, faults: dict[int, Fault]
-    ) -> pa.Array | None:
-        """Positions of the rows without text in a number column; None for all. Adds the others' faults."""
-        bad: dict[int, Fault] = {}
-        for position, column in read.items():
-            definition = self.layout.table.columns[position]
-            if not is_number_column(definition):
-                continue
-            rows = text_rows(column)
-            for row in rows:
-                fault = Fault(not_a_number(definition.decl_type), definition.name, text_at(column, int(row)))
-                bad.setdefault(int(row), fault)
-        return _leave_out(bad, ordinals, faults)
+        return bad
 
     def _convert(self, texts: pa.Array, position: int, guesses: Guesses) -> Column:
         affinity = self.layout.table.columns[position].affinity
         settled = settle_as_text(guesses.current[position], texts)
         return settled if settled is not None else convert_text(texts, affinity)
-
-    def _error(self, piece: Piece, faults: dict[int, Fault]) -> LoadError:
-        ordinal = min(faults)
-        fault = faults[ordinal]
-        return LoadError(
-            fault.reason,
-            path=piece.file.path,
-            line=_line(piece, ordinal),
-            column=fault.column,
-            value=fault.value,
-        )
-
-    def _rejects(self, piece: Piece, faults: dict[int, Fault]) -> tuple[Reject, ...]:
-        if not faults:
-            return ()
-        ends = record_ends(piece.data, piece.file.dialect)
-        starts = np.concatenate([[0], ends[:-1]])
-        rejects = []
-        for ordinal, fault in sorted(faults.items()):
-            raw = bytes(piece.data[starts[ordinal] : ends[ordinal]]).rstrip(b"\r\n")
-            text = raw.decode("utf-8", "backslashreplace")
-            if piece.file.path == STDIN:  # cannot be read again to find the line
-                where: Any = RowProvenance(piece.file.path, _line(piece, ordinal))
-                rejects.append(Reject(where, 0, fault.reason, text, fault.column, fault.value))
-            else:
-                where = provenance(piece)
-                rejects.append(Reject(where, ordinal, fault.reason, text, fault.column, fault.value))
-        return tuple(rejects)
-
-
-def _line(piece: Piece, ordinal: int) -> int:
-    return piece.file.first_line(piece.number) + lines_before(piece.data, ordinal, piece.file.dialect)
 
 
 def _wrong_counts(data: Bytes, layout: Layout, fields: int) -> list[tuple[int, int]]:
@@ -262,11 +201,9 @@ def _after_the_end(
     data: Bytes, layout: Layout, fields: int, faults: Mapping[int, Fault]
 ) -> list[tuple[int, str]]:
     """(ordinal, text) of what follows a trailing delimiter, where something does."""
-    text = bytes(data)
-    ends = record_ends(text, layout.dialect)
-    ordinals = np.array([r for r in range(len(ends)) if r not in faults], np.int64)
-    starts = np.concatenate([[0], ends[:-1]])
-    good = b"".join(text[starts[r] : ends[r]] for r in ordinals) if faults else text
+    ends = record_ends(data, layout.dialect)
+    ordinals = others(faults, len(ends))
+    good = _joined(data, ends, ordinals)
     if not good:
         return []
     convert = pa.csv.ConvertOptions(include_columns=["end"], column_types={"end": pa.binary()})
@@ -275,18 +212,16 @@ def _after_the_end(
     return [(int(ordinals[r]), column[int(r)].as_py().decode("utf-8", "backslashreplace")) for r in rows]
 
 
+def _joined(data: Bytes, ends: IntArray, ordinals: IntArray) -> Bytes:
+    """The records of these ordinals."""
+    if len(ordinals) == len(ends):
+        return data
+    starts = np.concatenate([[0], ends[:-1]])
+    return b"".join(bytes(data[starts[r] : ends[r]]) for r in ordinals)
+
+
 def _ends_with(data: Bytes, end: int, delimiter: str) -> bool:
     return bytes(data[max(0, end - 3) : end]).rstrip(b"\r\n").endswith(delimiter.encode())
-
-
-def _leave_out(bad: dict[int, Fault], ordinals: IntArray, faults: dict[int, Fault]) -> pa.Array | None:
-    """Move the faults of rows to those of records; returns the positions of the other rows."""
-    if not bad:
-        return None
-    faults.update({int(ordinals[row]): fault for row, fault in bad.items()})
-    keep = np.ones(len(ordinals), bool)
-    keep[list(bad)] = False
-    return pa.array(np.flatnonzero(keep))
 
 
 def _is_utf8(array: pa.Array) -> bool:
@@ -297,22 +232,10 @@ def _is_utf8(array: pa.Array) -> bool:
     return True
 
 
-def not_utf8(value: bytes) -> str | None:
+def _why_not_utf8(value: bytes) -> str | None:
     """What keeps bytes from being UTF-8, or None."""
     try:
         value.decode()
     except UnicodeDecodeError as error:
         return f"not UTF-8: byte 0x{value[error.start]:02x} at offset {error.start} of the value"
     return None
-
-
-def not_a_number(decl_type: str) -> str:
-    return f"no number, in a column declared {decl_type} (types: strict)"
-
-
-def text_at(column: Column, row: int) -> str:
-    """The TEXT at a position of a column of any kind."""
-    one = column.slice(row, 1)
-    if pa.types.is_struct(one.data.type):
-        return str(one.data.field("bytes")[0].as_py(), "utf-8")
-    return str(as_text(one)[0].as_py())

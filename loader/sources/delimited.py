@@ -126,8 +126,8 @@ class DelimitedTask:
         """The columns, if pyarrow's types fit and give SQLite's values; else None."""
         layout, options, piece = self.parser.layout, self.parser.options, self.piece
         asked = list(self.parser.guesses.current)
-        if any(asked[p] is Guess.INTEGER for p in layout.positions) and has_hex(piece.buffer, piece.size):
-            asked = [Guess.WHOLE if g is Guess.INTEGER else g for g in asked]
+        if Guess.LARGE in asked and has_hex(piece.buffer, piece.size):
+            asked = [Guess.TEXT if g is Guess.LARGE else g for g in asked]
         types = {str(p): ARROW_TYPES[asked[p]] for p in layout.positions}
         if layout.trailing:
             types["end"] = pa.binary(0)  # whatever follows the last delimiter is an error

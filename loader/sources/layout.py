@@ -1,4 +1,4 @@
-"""Layout of a text file: its dialect, whether it has a header, and which column of the table each field is."""
+"""Layout of a text file: its dialect, its header if any, and which column of the table each field is."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def read_layout(
     start = int(ends[0])
     data, data_ends = records[start:], ends[1:] - start
     trailing = len(first) > 1 and not first[-1]
-    positions = _positions(first[:-1] if trailing else first, table, path)
+    positions = match_names(first[:-1] if trailing else first, table, path, line=1)
     trailing = trailing or _is_trailing(data, data_ends, dialect, len(positions))
     lines = len(line_ends(records[:start]))
     return Layout(table, dialect, positions, trailing, bom + start, 1 + lines, data)
@@ -170,8 +170,8 @@ def _is_header(fields: Sequence[str], table: TableDef, forced: bool) -> bool:
     return bool(found) and 2 * len(found) >= len(named) - (not named[-1])
 
 
-def _positions(header: Sequence[str], table: TableDef, path: str) -> tuple[int, ...]:
-    """The column of each header field; LoadError that names those too many, twice there and missing."""
+def match_names(header: Sequence[str], table: TableDef, path: str, *, line: int | None) -> tuple[int, ...]:
+    """The column of each name; LoadError that names those too many, twice there and missing."""
     by_name = {fold(column.name): position for position, column in enumerate(table.columns)}
     names = [name.strip() for name in header]
     problems = []
@@ -189,17 +189,19 @@ def _positions(header: Sequence[str], table: TableDef, path: str) -> tuple[int, 
     if missing:
         problems.append(f"column {', '.join(missing)} is missing")
     if problems:
-        raise LoadError("; ".join(problems), path=path, line=1)
+        raise LoadError("; ".join(problems), path=path, line=line)
     return tuple(by_name[name] for name in folded)
 
 
 def _listed(names: Sequence[str], known: Sequence[str]) -> str:
-    by_fold = {fold(name): name for name in known}
-    parts = []
-    for name in names:
-        near = difflib.get_close_matches(fold(name), by_fold, 1)
-        parts.append(f"{shortened(name)!r}" + (f" (did you mean {by_fold[near[0]]}?)" if near else ""))
-    return ", ".join(parts)
+    return ", ".join(f"{shortened(name)!r}{near_name(name, known)}" for name in names)
+
+
+def near_name(name: str, known: Sequence[str]) -> str:
+    """A hint at the known name that is nearest to one that is not known, if any is near."""
+    by_fold = {fold(other): other for other in known}
+    near = difflib.get_close_matches(fold(name), by_fold, 1)
+    return f" (did you mean {by_fold[near[0]]}?)" if near else ""
 
 
 def _is_trailing(records: bytes, ends: Sequence[int], dialect: Dialect, count: int) -> bool:

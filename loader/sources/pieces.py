@@ -67,15 +67,14 @@ class Buffers:
     """Buffers to read into, used again: fresh memory costs a page fault every 4 KB."""
 
     def __init__(self) -> None:
-        self._free: list[bytearray] = []
+        self._free: list[bytearray] = []  # taken from one thread, given back from any
 
     def take(self, size: int) -> bytearray:
         """A buffer of at least `size` bytes."""
-        try:
-            buffer = self._free.pop()
-        except IndexError:
-            return bytearray(size)
-        return buffer if size <= len(buffer) <= 4 * size else bytearray(size)
+        buffer = self._free.pop() if self._free else bytearray()
+        if size <= len(buffer) <= 4 * size:
+            return buffer
+        return bytearray(size + size // 8)  # the next piece may be a little larger
 
     def give(self, buffer: bytearray) -> None:
         if len(self._free) < 4:
