@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 from colonnade.store.keycode import Mask
 from colonnade.store.values import IntArray
 
-BUCKET_BYTES = 4  # of SortedCodes.starts
-SORTED_BYTES = 8 + 2 * BUCKET_BYTES  # of SortedCodes, per code, at most; without keys
+SORTED_BYTES = 24  # of SortedCodes, per code, at most: the code, and 2 buckets of 8; without keys
 
 
 class Lookup(Protocol):
@@ -64,11 +63,14 @@ class BitMap:
 
 
 class SortedCodes:
-    """Any codes, sorted, with a table of where each bucket of their range begins.
+    """Any codes, sorted, with tables of their range cut into buckets, one to two buckets a code.
 
     in_order  (n,) int64, ascending, repeats allowed; taken over, not copied
     keys      (n,) canonical bytes, parallel; None where equal codes are equal keys
-    A probe is two jumps in memory. 6 million probes of 800,000 codes: 0.27 s, searchsorted 0.48 s.
+    starts    where each bucket begins in `in_order`
+    firsts    the first code of each bucket, less the bucket's own lower end: as small as 2 bytes, so that
+              most probes are one jump into a small table. None where it would take 8 bytes
+    6 million probes of 800,000 codes: 0.12 s; by `starts` alone 0.5 s, by searchsorted 1.1 s.
     """
 
     path = "sorted codes"
@@ -76,23 +78,31 @@ class SortedCodes:
     def __init__(self, in_order: IntArray, keys: pa.Array | None = None) -> None:
         self.in_order = in_order
         self.keys = keys
+        self.firsts: npt.NDArray[np.uint16 | np.uint32] | None = None
         if not len(in_order):
             return
         self.low = np.uint64(int(in_order[0]) % 2**64)
         self.span = np.uint64(int(in_order[-1]) - int(in_order[0]))
-        buckets_bits = max(0, (len(in_order) - 1).bit_length())
-        self.shift = np.uint64(max(0, int(self.span).bit_length() - buckets_bits))
-        places = ((in_order.view(np.uint64) - self.low) >> self.shift).view(np.int64)
-        sizes = np.bincount(places)
+        bucket_bits = (len(in_order) - 1).bit_length()
+        shift = max(0, int(self.span).bit_length() - bucket_bits)
+        self.shift, self.rest = np.uint64(shift), np.uint64(2**shift - 1)
+        offsets = in_order.view(np.uint64) - self.low
+        sizes = np.bincount((offsets >> self.shift).view(np.int64))
         self.starts = np.zeros(len(sizes) + 1, np.int32)
         np.cumsum(sizes, out=self.starts[1:])
         self.skewed = int(sizes.max()) > 32
+        if shift < 32 and keys is None:
+            nobody = np.uint16(2**16 - 1) if shift < 16 else np.uint32(2**32 - 1)
+            self.firsts = np.full(len(sizes), nobody)
+            filled = np.flatnonzero(sizes)
+            self.firsts[filled] = offsets[self.starts[filled]] & self.rest
 
     @property
     def nbytes(self) -> int:
         if not len(self.in_order):
             return 0
-        return self.in_order.nbytes + self.starts.nbytes + (self.keys.nbytes if self.keys is not None else 0)
+        extra = [part.nbytes for part in (self.firsts, self.keys) if part is not None]
+        return int(self.in_order.nbytes + self.starts.nbytes + sum(extra))
 
     def without(self, found: Mask) -> SortedCodes:
         """The entries that are not marked in `found`, (n,) bool."""
@@ -100,7 +110,18 @@ class SortedCodes:
         return SortedCodes(self.in_order[~found], keys)
 
     def contains(self, codes: IntArray, keys: pa.Array | None) -> Mask:
-        return self.locate(codes, keys) >= 0
+        if self.firsts is None or not len(codes):
+            return self.locate(codes, keys) >= 0
+        offsets = codes.view(np.uint64) - self.low
+        if (offsets > self.span).any():
+            return self.locate(codes, keys) >= 0
+        buckets = (offsets >> self.shift).view(np.int64)
+        offsets &= self.rest
+        found: Mask = self.firsts[buckets] == offsets.astype(self.firsts.dtype)
+        others = np.flatnonzero(~found)
+        if len(others):
+            found[others] = self.locate(codes[others], None) >= 0
+        return found
 
     def locate(self, codes: IntArray, keys: pa.Array | None) -> IntArray:
         """Where in `in_order` each key stands first, (n,) int64; -1 where it does not."""
