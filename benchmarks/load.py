@@ -82,13 +82,12 @@ def pieces(path: Path, size: int = 8 << 20) -> Iterator[bytes]:
 
 def colonnade(folder: Path, db: Path) -> None:
     """The command line's own load."""
-    from colonnade.cli import main
+    from colonnade.cli import run_program
 
     schema = db.with_suffix(".sql")
     schema.write_text(TPCH_DDL)
-    code = main(["load", str(db), "--schema", str(schema), "--json", str(folder)])
-    if code:
-        raise SystemExit(code)
+    sys.argv = ["colonnade", "load", str(db), "--schema", str(schema), "--json", str(folder)]
+    run_program()
 
 
 def rows_of(path: Path) -> Iterator[list[str]]:

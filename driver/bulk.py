@@ -49,7 +49,7 @@ class Bulk:
         if on:
             self._made().enabled = True
         elif self._load is not None:
-            self._load.validate()
+            self.validate()
             self._load.enabled = False
         self._session.refresh()
 
@@ -65,7 +65,7 @@ class Bulk:
                 storage_format=lambda: session.storage_format,
                 adapt=_adapt,
             )
-            self._load = BulkLoad(session.store, settings)
+            self._load = BulkLoad(session.store, settings, self.stats)
         return self._load
 
     def takes(self, insert: Insert) -> bool:
@@ -74,17 +74,26 @@ class Bulk:
 
     def insert(self, insert: Insert, rows: Iterable[Any], *, many: bool) -> InsertResult:
         """Append the rows of an INSERT that `takes` said yes to."""
-        return self._made().insert(insert, rows, many=many)
+        session, db = self._session, self._session.db
+        before = db.total_changes()
+        try:
+            result = self._made().insert(insert, rows, many=many)
+        finally:
+            session.changes_unseen += db.total_changes() - before
+        session.changes_unseen -= result.rowcount
+        return result
 
     def flush(self) -> None:
         """Buffered rows reach their tables."""
         if self._load is not None and self._load.pending:
-            self._load.flush()
+            with self._session.unseen():
+                self._load.flush()
 
     def validate(self) -> None:
         """Raise IntegrityError if rows that owe a check break a key."""
         if self._load is not None and self._load.pending:
-            self._load.validate()
+            with self._session.unseen():
+                self._load.validate()
 
     def wrote(self, statement: Statement) -> None:
         """Rows of a table were deleted or changed: they and those that refer to them owe a check."""
@@ -103,5 +112,5 @@ class Bulk:
 
 def _adapt(place: int, value: Any) -> SQLiteValue:
     """For a value that is not plainly one of SQLite's; `place` counts from 0."""
-    adapted: SQLiteValue = value if isinstance(value, NATIVE) else convert_binding(None, place + 1, value)
-    return adapted
+    adapted: Any = value if isinstance(value, NATIVE) else convert_binding(None, place + 1, value)
+    return bytes(adapted) if isinstance(adapted, bytearray | memoryview) else adapted

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from threading import RLock, get_ident
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
@@ -20,6 +21,12 @@ from colonnade.session import Session
 from colonnade.sql.tokens import quote
 from colonnade.store import errors
 from colonnade.types import convert_binding
+
+if TYPE_CHECKING:
+    from colonnade.loader.load import Observer
+    from colonnade.loader.options import LoadOptions
+    from colonnade.loader.report import LoadReport
+    from colonnade.store.database import Store
 
 _Result = TypeVar("_Result")
 
@@ -170,7 +177,7 @@ class Connection:
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> bool:
+    ) -> Literal[False]:
         """Commit, or roll back if the block raised or the commit fails."""
         if kind is not None:
             self.rollback()
@@ -182,13 +189,47 @@ class Connection:
             raise
         return False
 
+    # Colonnade's own
+
+    @property
+    def store(self) -> Store:
+        """The columnar store behind this connection."""
+        self._check_open()
+        return self._session.store
+
+    def load(
+        self,
+        *sources: str | os.PathLike[str] | tuple[str, Any],
+        options: LoadOptions | None = None,
+        script: str | None = None,
+        observer: Observer | None = None,
+    ) -> LoadReport:
+        """Load files, directories, or (table, frame) pairs, with every key checked; all or nothing.
+
+        A frame is a pandas or polars frame, a pyarrow Table or RecordBatchReader, or anything else with
+        `__arrow_c_stream__`. `script` holds CREATE TABLE statements to run first. Violations of keys are in
+        the report, whose `committed` says what became of the load. See loader.load.load_files.
+        """
+        # Here, as programs that load no files start faster without the loader.
+        from colonnade.loader.load import load_files
+        from colonnade.loader.options import LoadOptions
+
+        self._check_open()
+        paths = [source if isinstance(source, tuple) else os.fspath(source) for source in sources]
+        try:
+            return load_files(self.store, paths, options or LoadOptions(), script=script, observer=observer)
+        except Exception as error:
+            raise translate(error) from None
+        finally:
+            self._schema_changed()
+
     # The rest
 
     @property
     def total_changes(self) -> int:
         """Rows inserted, updated and deleted since the connection was opened."""
         self._check_open()
-        return self._db.total_changes()
+        return self._db.total_changes() - self._session.changes_unseen
 
     @property
     def text_factory(self) -> Any:

@@ -81,12 +81,13 @@ class _Ready:
 class BulkLoad:
     """One per connection; `enabled` follows PRAGMA bulk_load."""
 
-    def __init__(self, store: Store, settings: BulkSettings) -> None:
+    def __init__(self, store: Store, settings: BulkSettings, stats: ConstraintStats) -> None:
+        """stats: where the checks of constraints are counted."""
         self.store = store
+        self.stats = stats
         self.settings = settings
         self.enabled = False
         self.debt = Debt()
-        self.stats = ConstraintStats()
         self._open: dict[tuple[str, str], _Open] = {}
         # By the identity of the INSERT, which parsing caches by text; valid until the tables are closed.
         self._targets: dict[int, tuple[Insert, _Open, RowShape]] = {}

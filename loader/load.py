@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import apsw
 import numpy as np
@@ -19,7 +19,7 @@ from colonnade.loader.report import LoadReport, TableReport, pager_figures, peak
 from colonnade.loader.settle import Debt, finish, validate_debt
 from colonnade.loader.sources import LoadError, SourceFile, find_sources
 from colonnade.loader.stats import ConstraintStats
-from colonnade.loader.tableload import BadRows, Piece, TableLoad
+from colonnade.loader.tableload import BadRows, Frame, Piece, TableLoad
 from colonnade.loader.violations import CountedViolations, ViolationBatch
 from colonnade.loader.writer import TableWriter
 from colonnade.sql.checks import bulk_reason
@@ -28,6 +28,8 @@ from colonnade.sql.schema import read_schema
 from colonnade.sql.statement import parse, split
 from colonnade.store.database import Store
 from colonnade.store.errors import OperationalError
+
+Given = str | tuple[str, Any]
 
 EXAMPLES = 100  # violations that `abort` names; the counts are exact all the same
 
@@ -46,7 +48,7 @@ class Observer(Protocol):
 
 def load_files(
     store: Store,
-    paths: Sequence[str],
+    sources: Sequence[Given],
     options: LoadOptions,
     *,
     script: str | None = None,
@@ -55,9 +57,11 @@ def load_files(
 ) -> LoadReport:
     """Load sources into the tables that they name, all or nothing.
 
-    script  CREATE TABLE statements to run first, in the same transaction
-    Raises  LoadError for input that cannot be read, OperationalError if a transaction is open; the load
-            is rolled back by any error
+    sources  paths of files and directories (see sources.find), and (table, data) for anything with
+             `__arrow_c_stream__` and frames of pandas
+    script   CREATE TABLE statements to run first, in the same transaction
+    Raises   LoadError for input that cannot be read, OperationalError if a transaction is open; the load
+             is rolled back by any error
     Violations of keys are not raised: they are in the report, whose `committed` says what became of the
     load (see LoadOptions.on_violation). Foreign keys are checked whatever PRAGMA foreign_keys says.
     """
@@ -67,7 +71,7 @@ def load_files(
     store.memory_limit = options.memory_limit or limit
     store.batch_size = options.batch_size or size
     try:
-        return _Load(store, options, observer or _Silent()).run(paths, script or "", script_path)
+        return _Load(store, options, observer or _Silent()).run(sources, script or "", script_path)
     finally:
         store.memory_limit, store.batch_size = limit, size
 
@@ -101,14 +105,14 @@ class _Load:
         self.bad_rows = BadRows()
         self.quarantine = Quarantine(store, self.ledger)
 
-    def run(self, paths: Sequence[str], script: str, script_path: str) -> LoadReport:
+    def run(self, sources: Sequence[Given], script: str, script_path: str) -> LoadReport:
         started, before = time.perf_counter(), self.store.pager.counters.snapshot()
         db = self.store.db
         db.execute("BEGIN IMMEDIATE")
         try:
             with self.ledger:
                 run_script(db, script, script_path)
-                self._load_all(paths)
+                self._load_all(sources)
             self._end()
         except BaseException:
             if db.in_transaction:  # a full disk makes SQLite roll back by itself
@@ -136,12 +140,17 @@ class _Load:
         self.store.db.execute("COMMIT" if self.report.committed else "ROLLBACK")
         self.report.commit_seconds = time.perf_counter() - started
 
-    def _load_all(self, paths: Sequence[str]) -> None:
+    def _load_all(self, sources: Sequence[Given]) -> None:
         """Tables in foreign-key order; those in a cycle are all loaded before they are validated."""
         schema = read_schema(self.store.db)
-        files: dict[str, list[SourceFile]] = {}
+        files: dict[str, list[SourceFile | Frame]] = {}
+        paths = [source for source in sources if isinstance(source, str)]
         for file in find_sources(paths, schema, self.options):
             files.setdefault(fold(file.table), []).append(file)
+        for table, data in (source for source in sources if not isinstance(source, str)):
+            if schema.table(table) is None:
+                raise LoadError(f"no such table: {table}")
+            files.setdefault(fold(table), []).append(Frame(table, data))
         for cycle in schema.load_order(list(files)):
             definitions = [schema.tables[fold(name)] for name in cycle]
             reports = [self._load_table(table, files[fold(table.name)]) for table in definitions]
@@ -149,7 +158,7 @@ class _Load:
             if self.found.total and self.options.on_violation == "abort":
                 return
 
-    def _load_table(self, definition: TableDef, files: Sequence[SourceFile]) -> TableReport:
+    def _load_table(self, definition: TableDef, files: Sequence[SourceFile | Frame]) -> TableReport:
         report = TableReport(definition.name, [file.path for file in files])
         self.report.tables.append(report)
         sizes = [file.byte_count for file in files]

@@ -127,7 +127,7 @@ class RowShape:
             values = chunk.defaults[index].slice(0, len(chunk.rows))
         else:
             values = constant_default(column, len(chunk.rows))
-        return narrow_text(apply_affinity(values, column.affinity))
+        return apply_affinity(narrow_text(values), column.affinity)
 
     def _up_to_the_first_bad_row(self, chunk: Chunk) -> Shaped:
         """The slow way, taken once a value needs an adapter or is wrong: row by row."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +14,31 @@ from colonnade.loader.options import LoadOptions
 from colonnade.loader.pipeline import in_order, worker_count
 from colonnade.loader.report import TableReport
 from colonnade.loader.rowcheck import RowChecker
-from colonnade.loader.sources import LoadedRows, LoadError, SourceFile, Task, open_source
+from colonnade.loader.sources import (
+    LoadedRows,
+    LoadError,
+    Source,
+    SourceFile,
+    Task,
+    open_arrow,
+    open_source,
+)
 from colonnade.loader.violations import Violation
 from colonnade.loader.writer import TableWriter
 from colonnade.sql.checks import RowProblem
 from colonnade.sql.objects import TableDef, fold
 from colonnade.store.database import Store
 from colonnade.store.values import IntArray, RowBatch, to_python
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Data in memory to be loaded into a table: anything with `__arrow_c_stream__`, or a pandas frame."""
+
+    table: str
+    data: Any
+    path: str = "<memory>"
+    byte_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +82,12 @@ class TableLoad:
         self.checker = RowChecker(store.db, definition)
         self._options = options
 
-    def pieces(self, file: SourceFile, pool: ThreadPoolExecutor) -> Iterator[Piece]:
+    def pieces(self, file: SourceFile | Frame, pool: ThreadPoolExecutor) -> Iterator[Piece]:
         """The file's rows in order, checked for themselves and encoded where that can be done early."""
-        source = open_source(file, self.definition, self._options)
+        if isinstance(file, Frame):
+            source: Source = open_arrow(file.data, self.definition, self._options)
+        else:
+            source = open_source(file, self.definition, self._options)
         tasks = source.tasks(self._batch_rows)
         for pieces in in_order(pool, self._work, tasks, worker_count()):
             for piece in pieces:

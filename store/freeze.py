@@ -103,6 +103,12 @@ def delete(table: ColumnTable, rowids: IntArray) -> int:
     return sum(len(hit.positions) for hit in hits)
 
 
+def bury(table: ColumnTable, group_id: int, positions: IntArray) -> None:
+    """Tombstones rows by their positions, ascending. See ColumnTable.bury."""
+    with table.store.db:
+        _bury(table, [_Hit(table.group(group_id), positions)])
+
+
 def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
     """Sets tombstones; a row group without a live row is removed, unless a cursor may still come to it."""
     if not hits:

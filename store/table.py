@@ -183,6 +183,13 @@ class ColumnTable:
         """Tombstones the rows of row groups that have these rowids; returns how many there were."""
         return moves.delete(self, rowids)
 
+    def bury(self, group_id: int, positions: IntArray) -> None:
+        """Tombstone live rows of one row group by position, (n,) int64 ascending.
+
+        For rows that are not validated, whose rowids may not be unique yet.
+        """
+        moves.bury(self, group_id, positions)
+
     def thaw(self, rowids: IntArray) -> int:
         """Moves the rows of row groups that have these rowids into the row part; returns how many."""
         return moves.thaw(self, rowids)

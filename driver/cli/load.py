@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from colonnade import connect
 from colonnade.cli.output import console, print_report
 from colonnade.cli.progress import progress_for
-from colonnade.loader.load import load_files
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.report import LoadReport
 
@@ -26,7 +26,9 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("database", metavar="DB", help="database file; created if missing")
     parser.add_argument("sources", metavar="SOURCE", nargs="+", help="file, directory, or table=file")
-    parser.add_argument("--schema", metavar="FILE.sql", help="script with the CREATE TABLE statements to run first")
+    parser.add_argument(
+        "--schema", metavar="FILE.sql", help="script with the CREATE TABLE statements to run first"
+    )
     parser.add_argument("--delimiter", metavar="CHAR", help="field delimiter of text files")
     parser.add_argument(
         "--header",
@@ -34,7 +36,9 @@ def add_parser(commands: Any) -> None:
         default="auto",
         help="whether text files begin with column names; auto: if all fields of the first line are",
     )
-    parser.add_argument("--null", metavar="STRING", help="unquoted field text that means NULL (default: nothing does)")
+    parser.add_argument(
+        "--null", metavar="STRING", help="unquoted field text that means NULL (default: nothing does)"
+    )
     parser.add_argument(
         "--types",
         choices=["sqlite", "strict"],
@@ -47,7 +51,9 @@ def add_parser(commands: Any) -> None:
 
 def add_load_options(parser: argparse.ArgumentParser) -> None:
     """The options that `load` and `tpch` share."""
-    parser.add_argument("--batch-size", type=int, default=0, metavar="N", help="rows a row group (default: write hints)")
+    parser.add_argument(
+        "--batch-size", type=int, default=0, metavar="N", help="rows a row group (default: write hints)"
+    )
     parser.add_argument("--memory-limit", metavar="SIZE", help="for key checks, such as 64MB")
     parser.add_argument(
         "--on-violation",
@@ -81,8 +87,12 @@ def load_and_report(
     args: argparse.Namespace, sources: list[str], script: str | None, options: LoadOptions
 ) -> int:
     """Load, print the report, and return 1 if nothing was committed."""
-    with progress_for(quiet=args.json or args.quiet) as progress:
-        report = load_files(args.database, sources, options, script=script, observer=progress)
+    connection = connect(args.database)
+    try:
+        with progress_for(quiet=args.json or args.quiet) as progress:
+            report = connection.load(*sources, options=options, script=script, observer=progress)
+    finally:
+        connection.close()
     show(report, as_json=args.json)
     return 0 if report.committed else 1
 

@@ -12,7 +12,9 @@ from colonnade.loader.violations import Violation
 
 
 def console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    """Standard output; as wide as it needs to be where it is no terminal."""
+    out = Console(highlight=False, soft_wrap=True)
+    return out if out.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
 
 
 def megabytes(count: int) -> str:
@@ -28,7 +30,7 @@ def print_table(out: Console, title: str, header: Sequence[str], rows: Iterable[
     for index, name in enumerate(header):
         numeric = all(isinstance(row[index], int | float) or row[index] is None for row in rows)
         numeric = numeric or (index > 0 and all(str(row[index])[:1].isdigit() for row in rows))
-        table.add_column(name, justify="right" if numeric else "left")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*("" if cell is None else _cell(cell) for cell in row))
     out.print(table)
@@ -66,7 +68,9 @@ def print_report(out: Console, report: LoadReport) -> None:
     print_constraints(out, report.constraints)
     for table in report.tables:
         for column, count in table.text_values.items():
-            out.print(f"note: {table.table}.{column}: {count:,} values are text that is no number, kept as text")
+            out.print(
+                f"note: {table.table}.{column}: {count:,} values are text that is no number, kept as text"
+            )
     for warning in report.warnings:
         out.print(f"warning: {warning}")
     print_violations(out, report)
@@ -80,16 +84,29 @@ def print_report(out: Console, report: LoadReport) -> None:
     )
 
 
+_CONSTRAINT_FIGURES = {
+    "path": "path",
+    "rows_checked": "rows",
+    "groups_proven": "proven",
+    "groups_scanned": "scanned",
+    "index_probes": "probes",
+    "parent_rows_read": "parent rows",
+    "cache_peak": "peak bytes",
+    "spilled_bytes": "spilled",
+    "violations": "violations",
+    "seconds": "seconds",
+}
+
+
 def print_constraints(out: Console, constraints: Sequence[dict[str, object]]) -> None:
-    if constraints:
-        header = list(constraints[0])
-        print_table(
-            out,
-            "constraints",
-            [name.replace("_", " ") for name in header],
-            [[row[name] for name in header] for row in constraints],
-        )
-        out.print()
+    """One line a constraint; all figures are in the JSON report and in PRAGMA constraint_stats."""
+    rows = []
+    for row in constraints:
+        parent = f" -> {row['parent']}" if row["parent"] else ""
+        what = f"{row['table']} {row['kind']} ({row['columns']}){parent}"
+        rows.append([what, *(row[name] for name in _CONSTRAINT_FIGURES)])
+    print_table(out, "constraints", ("constraint", *_CONSTRAINT_FIGURES.values()), rows)
+    out.print()
 
 
 def print_violations(out: Console, report: LoadReport) -> None:

@@ -18,7 +18,9 @@ def add_parser(commands: Any) -> None:
         description="Generate the TPC-H tables with tpchgen-cli and load them with all their keys.",
     )
     parser.add_argument("database", metavar="DB", help="database file; created if missing")
-    parser.add_argument("--scale", type=float, default=1.0, metavar="S", help="scale factor; 1 is 1.1 GB of text")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, metavar="S", help="scale factor; 1 is 1.1 GB of text"
+    )
     parser.add_argument("--data", metavar="DIR", help="keep the generated files here, or use those that are")
     add_load_options(parser)
     parser.set_defaults(run=run)

@@ -1,0 +1,63 @@
+"""`colonnade stats`: what is in a database: tables, formats, bytes, write hints, pages."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from colonnade import Connection, connect
+from colonnade.cli.check import existing
+from colonnade.cli.output import console, print_table
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "stats",
+        help="tables, their formats and sizes, write hints, pages",
+        description="Show each table's format, rows, row groups, bytes and write hints, and the file's pages.",
+    )
+    parser.add_argument("database", metavar="DB")
+    parser.add_argument("--json", action="store_true", help="as JSON on standard output")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    connection = connect(existing(args.database))
+    try:
+        storage, tables = rows_of(connection, "storage_report")
+        _, pager = rows_of(connection, "pager_stats")
+        hints = {row[0]: rows_of(connection, f"write_hints('{quoted(row[0])}')")[1] for row in tables}
+    finally:
+        connection.close()
+    pages = {figure: value for table, figure, value in pager if table is None and figure in _PAGES}
+    if args.json:
+        listed = [dict(zip(storage, row, strict=True)) for row in tables]
+        named = {
+            table: {figure: {"value": value, "source": source} for figure, value, source in rows}
+            for table, rows in hints.items()
+        }
+        print(json.dumps({"tables": listed, "write_hints": named, "pages": pages}, indent=1))
+        return 0
+    out = console()
+    print_table(out, "tables", [name.replace("_", " ") for name in storage], tables)
+    out.print()
+    columnar = [row[0] for row in tables if row[1] == "column"]
+    figures = [(table, *row) for table in columnar for row in hints[table]]
+    print_table(out, "write hints", ("table", "figure", "value", "source"), figures)
+    out.print()
+    print_table(out, "pages", ("figure", "value"), list(pages.items()))
+    return 0
+
+
+_PAGES = ("page_bytes", "page_count", "free_pages", "bytes_live")
+
+
+def rows_of(connection: Connection, pragma: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names and rows of a PRAGMA."""
+    cursor = connection.execute(f"PRAGMA {pragma}")
+    return [column[0] for column in cursor.description], cursor.fetchall()
+
+
+def quoted(name: str) -> str:
+    return name.replace("'", "''")
