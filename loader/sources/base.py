@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Protocol
 
 from colonnade.store.errors import DatabaseError
@@ -155,10 +154,3 @@ class Source(Protocol):
         Runs on one thread, the reading thread. Memory: the pieces that are alive.
         """
         ...
-
-
-def even_parts(row_count: int, most: int) -> list[tuple[int, int]]:
-    """(start, count) of the fewest parts of equal size, within one row, of at most `most` rows each."""
-    parts = max(1, -(-row_count // max(1, most)))
-    edges = [row_count * part // parts for part in range(parts + 1)]
-    return [(start, stop - start) for start, stop in pairwise(edges)]

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.loader.options import LoadOptions
-from colonnade.loader.sources.base import LoadedRows, Reject, SourceFile, even_parts
+from colonnade.loader.sources.base import LoadedRows, Reject, SourceFile
 from colonnade.loader.sources.bytestream import STDIN, ByteStream
 from colonnade.loader.sources.careful import (
     CarefulParse,
@@ -26,6 +27,7 @@ from colonnade.loader.sources.careful import (
 )
 from colonnade.loader.sources.guesses import ARROW_TYPES, Guess, Guesses, has_hex, settle
 from colonnade.loader.sources.layout import Layout, read_layout
+from colonnade.loader.sources.parts import loaded_rows
 from colonnade.loader.sources.pieces import Piece, TextFile, cut, provenance
 from colonnade.loader.sources.records import blank_records, line_ends
 from colonnade.loader.sources.textnumbers import text_numbers
@@ -118,7 +120,9 @@ class DelimitedTask:
             columns, skipped, rejects = parsed.columns, parsed.skipped, parsed.rejects
         batch = RowBatch(len(columns[0]), tuple(columns))
         self._count(batch.row_count + len(skipped))
-        result = self._parts(batch, skipped, rejects)
+        where = partial(provenance, self.piece, skipped=skipped)
+        table = self.parser.layout.table
+        result = loaded_rows(table, batch, self.most_rows, where, rejects)
         self.piece.release()
         return result
 
@@ -167,19 +171,6 @@ class DelimitedTask:
         parser.rows_done += records
         if not piece.file.counts_early:
             piece.file.set_lines(piece.number, len(line_ends(piece.data)) if piece.quoted else records)
-
-    def _parts(
-        self, batch: RowBatch, skipped: tuple[int, ...], rejects: tuple[Reject, ...]
-    ) -> list[LoadedRows]:
-        """The rows in parts of at most `most_rows`; the rejects go with the first."""
-        table = self.parser.layout.table
-        parts = []
-        for start, count in even_parts(batch.row_count, self.most_rows):
-            part = batch if count == batch.row_count else batch.slice(start, count)
-            counts = text_numbers(table, part.columns)
-            parts.append(LoadedRows(part, provenance(self.piece, start, skipped), counts, rejects))
-            rejects = ()
-        return parts
 
 
 def _has_no_empty_field(column: Column) -> bool:

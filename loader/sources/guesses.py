@@ -6,12 +6,14 @@ from SQLite's, and None otherwise: then the piece is read as text and sql.affini
 
 pyarrow's rules are wider, or other than SQLite's:       what keeps the values right:
 int64 reads '0x1F', which to SQLite is text              integers are read as float64, which does not; from
-                                                         2**53 on as int64, and not in a piece with '0x' in it
+                                                         2**42 on as int64, and not in a piece with '0x' in it
 float64 of an integer from 2**53 on is not exact         only smaller ones are settled
 float64 reads 'nan', 'inf', '1e999'                      only finite values are settled
 float64 rounds any number of digits correctly, SQLite    only values that are the nearest double to a decimal of
-uses the first 19: the last bit may differ               six places at most: a longer text that SQLite rounds
-                                                         otherwise gives such a value only by construction
+uses the first 19: the last bit may differ               at most six places and 2**42 units of the last place:
+                                                         those are 1 in 2,000 doubles or fewer, and a text of 20
+                                                         digits that gives one, and that SQLite rounds to its
+                                                         neighbour, does not come about but by construction
 -0.0, which SQLite stores as 0.0                         settled as 0.0
 dates are read with blanks around them                   read as 10 bytes first, then as a date
 dates and times may lack their time, or have a 'T'       read as 19, 23 or 26 bytes, the separators checked
@@ -32,6 +34,7 @@ from colonnade.store.values import EXACT_INT, Column, IntArray, Kind
 
 NUMBERS = (Affinity.INTEGER, Affinity.REAL, Affinity.NUMERIC)
 _SCALES = (1.0, 1e2, 1e4, 1e6)  # decimal places that settle_floats looks for
+_MOST_UNITS = 2.0**42  # of the last decimal place, in numbers settled from doubles; ms since 1970 fit
 _BLOCK = 32768  # values at a time: scratch arrays stay in the second-level cache, and threads seldom meet
 _TIME_UNITS = {19: "s", 23: "ms", 26: "us"}  # length of the text -> unit
 
@@ -40,7 +43,7 @@ class Guess(Enum):
     """What the values of a column look like, and so the Arrow type that pyarrow.csv is asked for."""
 
     NUMBER = "float64"
-    LARGE = "int64"  # integers from 2**53 on among them
+    LARGE = "int64"  # integers from 2**42 on among them
     DATE = "date"
     SECONDS = "timestamp s"
     MILLISECONDS = "timestamp ms"
@@ -67,6 +70,7 @@ _LENGTHS = {
 }
 _TIMES = {19: Guess.SECONDS, 23: Guess.MILLISECONDS, 26: Guess.MICROSECONDS}
 _STRIKES = 2  # a piece that does not fit is read as text; a guess is given up after so many of them
+_UPGRADES, _UPGRADE_ROWS = 3, 1000
 _FEW_WORDS = 0.5  # distinct values / values up to which a dictionary pays
 
 
@@ -80,6 +84,7 @@ class Guesses:
         self.affinities = affinities
         self.current = [Guess.NUMBER if a in NUMBERS else Guess.TEXT for a in affinities]
         self._strikes = [0] * len(affinities)
+        self._upgrades = [0] * len(affinities)
 
     def sample(self, position: int, texts: pa.Array) -> None:
         """Guess from the texts of a first part of the column."""
@@ -97,10 +102,22 @@ class Guesses:
         self._strikes[position] = 0
 
     def saw(self, position: int, column: Column) -> None:
-        """Give up on a dictionary that has about as many words as the piece has rows."""
-        data = column.data
-        if pa.types.is_dictionary(data.type) and len(data.dictionary) > 64 + len(data) * _FEW_WORDS:
-            self.current[position] = Guess.TEXT
+        """Learn from a piece that was read with the guess that is current."""
+        current, data = self.current[position], column.data
+        if current is Guess.WORDS and pa.types.is_dictionary(data.type):
+            if len(data.dictionary) > 64 + len(data) * _FEW_WORDS:
+                self.current[position] = Guess.TEXT
+        elif current is Guess.TEXT and self._upgrades[position] < _UPGRADES:
+            # An odd value in the sample may have hidden what the column is.
+            numbers = column.kind in (Kind.INTEGER, Kind.REAL, Kind.NUMERIC)
+            better = (
+                guess(data.slice(0, _UPGRADE_ROWS).cast(pa.string()), self.affinities[position])
+                if numbers
+                else current
+            )
+            if better is not current:
+                self.current[position] = better
+                self._upgrades[position] += 1
 
 
 def guess(texts: pa.Array, affinity: Affinity) -> Guess:
@@ -110,8 +127,11 @@ def guess(texts: pa.Array, affinity: Affinity) -> Guess:
         return Guess.NUMBER if affinity in NUMBERS else Guess.TEXT
     if affinity in NUMBERS:
         large = affinity is not Affinity.REAL and _has_large(texts)
-        if large or _casts(texts, pa.float64()) is not None:
-            return Guess.LARGE if large else Guess.NUMBER
+        if large:
+            return Guess.LARGE
+        doubles = _casts(texts, pa.float64())
+        if doubles is not None and settle_floats(doubles, affinity) is not None:
+            return Guess.NUMBER
     shortest, longest = pc.min_max(pc.binary_length(texts)).values()
     if shortest.equals(longest):
         length = longest.as_py()
@@ -131,9 +151,9 @@ def _casts(texts: pa.Array, to: pa.DataType) -> pa.Array | None:
 
 
 def _has_large(texts: pa.Array) -> bool:
-    """Whether all are integers, and one of them is not exact as a double."""
+    """Whether all are integers, and one of them is too large to be settled as a double."""
     integers = _casts(texts, pa.int64())
-    return integers is not None and not _within(integers, EXACT_INT - 1)
+    return integers is not None and not _within(integers, int(_MOST_UNITS) - 1)
 
 
 def _within(numbers: pa.Array, most: int) -> bool:
@@ -206,25 +226,25 @@ def settle_floats(data: pa.Array, affinity: Affinity) -> Column | None:
 
 
 def _as_integers(values: npt.NDArray[np.float64]) -> IntArray | None:
-    """The values as integers, if all are whole and below 2**53. Cost: some 3 ns a value."""
+    """The values as integers, if all are whole and below 2**42. Cost: some 3 ns a value."""
     result = np.empty(len(values), np.int64)
     with np.errstate(invalid="ignore"):  # NaN and what is too large: found by the comparison
         for start in range(0, len(values), _BLOCK):
             block, whole = values[start : start + _BLOCK], result[start : start + _BLOCK]
             whole[:] = block
-            if not np.array_equal(whole, block) or whole.max() >= EXACT_INT or whole.min() <= -EXACT_INT:
+            if not np.array_equal(whole, block) or whole.max() >= _MOST_UNITS or whole.min() <= -_MOST_UNITS:
                 return None
     return result
 
 
 def _are_decimals(values: npt.NDArray[np.float64], scale: float) -> bool:
-    """Whether each value is the nearest double to a multiple of 1/scale, and below 2**53/scale.
+    """Whether each value is the nearest double to a multiple of 1/scale, and below 2**42/scale.
 
     With such a bound the multiple is exact and the division rounds correctly. False for NaN and infinities.
     Cost: five passes over blocks in cache, some 4 ns a value.
     """
     scratch = np.empty(_BLOCK)
-    most = EXACT_INT / scale
+    most = _MOST_UNITS / scale
     for start in range(0, len(values), _BLOCK):
         block = values[start : start + _BLOCK]
         room = scratch[: len(block)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -18,11 +19,12 @@ import pyarrow.json
 
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.sources.arrowvalues import Unsuitable, to_column
-from colonnade.loader.sources.base import LoadedRows, Reject, SourceFile, even_parts
+from colonnade.loader.sources.base import LoadedRows, Reject, SourceFile
 from colonnade.loader.sources.bytestream import ByteStream
 from colonnade.loader.sources.faults import Fault, error_for, number_faults, others, rejects_for
 from colonnade.loader.sources.guesses import NUMBERS
 from colonnade.loader.sources.layout import near_name
+from colonnade.loader.sources.parts import loaded_rows
 from colonnade.loader.sources.pieces import BOM, Piece, TextFile, cut, provenance
 from colonnade.loader.sources.records import Dialect, line_ends, record_ends
 from colonnade.loader.sources.textnumbers import text_numbers
@@ -130,13 +132,8 @@ class JsonTask:
         assert self._parsed is not None
         parsed, table, piece = self._parsed, self.source._table, self.piece
         batch = RowBatch(len(parsed.columns[0]), tuple(parsed.columns))
-        rejects = parsed.rejects
-        parts = []
-        for start, count in even_parts(batch.row_count, self.most_rows):
-            part = batch if count == batch.row_count else batch.slice(start, count)
-            where = provenance(piece, start, parsed.skipped)
-            parts.append(LoadedRows(part, where, text_numbers(table, part.columns), rejects))
-            rejects = ()
+        where = partial(provenance, piece, skipped=parsed.skipped)
+        parts = loaded_rows(table, batch, self.most_rows, where, parsed.rejects)
         self.source.count(piece.size, batch.row_count)
         if not piece.file.counts_early:
             piece.file.set_lines(piece.number, len(line_ends(piece.data)))

@@ -30,7 +30,6 @@ DEFAULT_DIALECTS = {
     "tsv": Dialect("\t", '"'),
 }
 SAMPLE_BYTES = 1 << 18  # at the start of each file, for its layout and the guesses: some ms to parse
-_MOST_FIELDS = 4096
 _VOTERS = 100  # records that tell whether lines end in a delimiter
 
 
@@ -135,12 +134,16 @@ def fields_of(record: bytes, dialect: Dialect) -> list[str]:
     """The fields of one record, bytes that are not UTF-8 replaced."""
     if not record.strip(b"\r\n"):
         return []
-    names = [str(field) for field in range(_MOST_FIELDS)]
+    if not record.endswith((b"\r", b"\n")):
+        record += b"\n"  # without it pyarrow does not count the fields
+    most = record.count(dialect.delimiter.encode()) + 1
     table = pa.csv.read_csv(
         pa.BufferReader(record),
         pa.csv.ReadOptions(use_threads=False, block_size=len(record) + 1, autogenerate_column_names=True),
         parse_options(dialect, quoted=bool(dialect.quote)),
-        pa.csv.ConvertOptions(column_types={"f" + name: pa.binary() for name in names}, null_values=[]),
+        pa.csv.ConvertOptions(
+            column_types={f"f{field}": pa.binary() for field in range(most)}, null_values=[]
+        ),
     )
     return [str(column[0].as_py(), "utf-8", "replace") for column in table.columns]
 
@@ -216,14 +219,13 @@ def _is_trailing(records: bytes, ends: Sequence[int], dialect: Dialect, count: i
         bad.append(row)
         return "skip"
 
-    try:
-        table = pa.csv.read_csv(
-            pa.BufferReader(voters),
-            pa.csv.ReadOptions(use_threads=False, block_size=len(voters) + 1, column_names=names),
-            parse_options(dialect, quoted=bool(dialect.quote), on_bad_row=skip),
-            pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()), null_values=[]),
-        )
-    except pa.ArrowInvalid:  # a malformed row that is not UTF-8; the rows before it have no vote either
-        return records[: ends[0]].rstrip(b"\r\n").endswith(dialect.delimiter.encode())
+    # Latin-1 gives every byte a character: pyarrow decodes the rows that it hands to the handler.
+    voters = voters.decode("latin-1").encode()
+    table = pa.csv.read_csv(
+        pa.BufferReader(voters),
+        pa.csv.ReadOptions(use_threads=False, block_size=len(voters) + 1, column_names=names),
+        parse_options(dialect, quoted=bool(dialect.quote), on_bad_row=skip),
+        pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()), null_values=[]),
+    )
     empty = table.column(count).to_pylist().count(b"")
     return empty * 2 > table.num_rows + len(bad)

@@ -22,11 +22,10 @@ from colonnade.loader.sources.base import (
     Reject,
     RowProvenance,
     SourceFile,
-    even_parts,
 )
 from colonnade.loader.sources.faults import number_faults, others
 from colonnade.loader.sources.layout import match_names
-from colonnade.loader.sources.textnumbers import text_numbers
+from colonnade.loader.sources.parts import loaded_rows
 from colonnade.sql.objects import TableDef
 from colonnade.store.values import Column, RowBatch, null_column, to_python
 
@@ -102,13 +101,14 @@ class TabularTask:
         skipped: tuple[int, ...] = ()
         if self.options.strict:
             batch, skipped = self._without_text(batch)
-        parts = []
-        for start, count in even_parts(batch.row_count, self.most_rows):
-            part = batch if count == batch.row_count else batch.slice(start, count)
-            where = RowProvenance(self.where.path, self.where.first_row, skipped, start)
-            parts.append(LoadedRows(part, where, text_numbers(self.table, part.columns), self._rejects))
-            self._rejects = ()
-        return parts
+        run = self.where
+        return loaded_rows(
+            self.table,
+            batch,
+            self.most_rows,
+            lambda start: RowProvenance(run.path, run.first_row, skipped, start),
+            self._rejects,
+        )
 
     def _column(self, rows: pa.Table, position: int) -> Column:
         definition = self.table.columns[position]
