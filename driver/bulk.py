@@ -74,12 +74,16 @@ class Bulk:
 
     def insert(self, insert: Insert, rows: Iterable[Any], *, many: bool) -> InsertResult:
         """Append the rows of an INSERT that `takes` said yes to."""
-        session, db = self._session, self._session.db
-        before = db.total_changes()
+        session, db = (
+            self._session,
+            self._session.db,
+        )  # session.unseen(), written out: rows may come one by one
+        changes, rowid = db.total_changes(), db.last_insert_rowid()
         try:
             result = self._made().insert(insert, rows, many=many)
         finally:
-            session.changes_unseen += db.total_changes() - before
+            session.changes_unseen += db.total_changes() - changes
+            db.set_last_insert_rowid(rowid)
         session.changes_unseen -= result.rowcount
         return result
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from threading import RLock, get_ident
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import apsw
 
@@ -339,7 +339,11 @@ class Connection:
 
     def _prepare(self, sql: str) -> None:
         """Raise SQLite's error if it cannot prepare the statement; nothing is run."""
-        self._describe(sql)
+        try:
+            self._describe(sql)
+        except apsw.SQLError as error:
+            if not _concerns_virtual_table(str(error)):
+                raise
 
     def _describe(self, sql: str) -> Description | None:
         """The columns of a statement, without running it."""
@@ -400,6 +404,11 @@ class Connection:
         self._generation += 1
         self._attached = len(self._db.db_names()) > 2  # main and temp
         self._session.refresh()
+
+
+def _concerns_virtual_table(message: str) -> bool:
+    """Whether SQLite refused to write a table in column format: the statement is right, and routed elsewhere."""
+    return message.endswith(("may not be modified", "for virtual table", "on virtual tables"))
 
 
 def _checked_level(level: object) -> str | None:

@@ -92,6 +92,8 @@ class Cursor:
                 self.lastrowid = db.last_insert_rowid()
                 if plan.dml:
                     self.rowcount = db.changes()
+        except apsw.SchemaChangeError:
+            self._run_anew(plan, parameters)
         except Exception as error:
             raise self._failed(error, sql if began else None) from None
         return self
@@ -138,6 +140,17 @@ class Cursor:
         except Exception as error:
             raise self._failed(error) from None
         return self
+
+    def _run_anew(self, plan: Plan, parameters: Any) -> None:
+        """A table turned to another format under the statement, by another connection: look, and try again.
+
+        SQLite cannot read the schema again while a virtual table reads it.
+        """
+        try:
+            self.connection._session.refresh()
+            self.connection._session.execute(self, plan, parameters)
+        except Exception as error:
+            raise self._failed(error) from None
 
     def _run_native(self, plan: Plan, parameters: Any) -> None:
         """Any statement, as it is."""
@@ -215,6 +228,21 @@ class Cursor:
         """Take the rows of a statement that did not go to SQLite as it was."""
         self._rows = rows
         self.description = description
+
+    def _read_ahead(self) -> None:
+        """Read the rows that are left, as they are now, so that tables can be changed under the statement."""
+        if self._rows is not self._cursor:
+            return
+        rows: list[Any] = []
+        rest: Iterator[Any] = iter(())
+        try:
+            rows.extend(self._cursor)
+        except Exception as error:
+            rest = _Unreadable(translate(error))
+        self._rows = chain(rows, rest)
+        if self._counting:
+            self._counting = False
+            self.rowcount = self.connection._db.changes()
 
     def _failed(self, error: Exception, began_for: str | None = None) -> Exception:
         self._rows = self._ahead = None

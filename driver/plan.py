@@ -34,7 +34,18 @@ class Plan:
     description  of its rows, as it was in `generation` of the connection's schema; None: no rows
     """
 
-    __slots__ = ("description", "dml", "empty", "first", "generation", "native", "returns", "schema", "text")
+    __slots__ = (
+        "_statement",
+        "description",
+        "dml",
+        "empty",
+        "first",
+        "generation",
+        "native",
+        "returns",
+        "schema",
+        "text",
+    )
 
     def __init__(self, text: str) -> None:
         if "\0" in text:
@@ -59,10 +70,13 @@ class Plan:
         )
         self.description: Description | None = None
         self.generation = -1
+        self._statement: Statement | None = None
 
     @property
     def statement(self) -> Statement:
-        return parse(self.text)
+        if self._statement is None:
+            self._statement = parse(self.text)
+        return self._statement
 
     @property
     def more(self) -> bool:

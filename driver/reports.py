@@ -53,7 +53,7 @@ def _storage_row(store: Store, table: TableDef, sizes: dict[str, int]) -> Row:
 
 def _bytes_by_table(store: Store, schema: str) -> dict[str, int]:
     """Bytes of the pages of each table and its indexes, by its name in lower case."""
-    rows = store.db.execute(
+    rows: Any = store.db.execute(
         f"SELECT lower(m.tbl_name), sum(p.pgsize) FROM dbstat({_text(schema)}, 1) AS p"
         f" JOIN {quote(schema)}.sqlite_schema AS m ON m.name = p.name GROUP BY 1"
     )

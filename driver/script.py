@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator
 
@@ -12,7 +11,7 @@ from colonnade.errors import bindings_count
 from colonnade.sql.statement import split
 
 # PRAGMAs may be Colonnade's, savepoints are kept track of, and parameters that have no name cannot be NULL.
-_CARE = re.compile(r"pragma|savepoint|release|\?", re.IGNORECASE)
+_CARE = ("pragma", "savepoint", "release", "?")
 
 
 class _Nulls(dict[str, None]):
@@ -24,7 +23,8 @@ class _Nulls(dict[str, None]):
 
 def needs_care(text: str) -> bool:
     """Whether a script must be run statement by statement."""
-    return _CARE.search(text) is not None
+    folded = text.lower()
+    return any(word in folded for word in _CARE)
 
 
 def run_whole(db: apsw.Connection, text: str) -> None:

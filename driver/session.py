@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, proxy
 
@@ -37,7 +38,9 @@ MEMORY_LIMIT = 128 << 20
 class Session:
     """What a connection has beyond SQLite.
 
-    storage_format  "auto", "row" or "column"
+    storage_format   "auto", "row" or "column"
+    changes_unseen   what to take from SQLite's total_changes(): rows that only moved between the parts of a
+                     table; less those that SQLite did not see inserted, deleted or updated
     """
 
     def __init__(self, connection: Connection, db: apsw.Connection) -> None:
@@ -45,9 +48,11 @@ class Session:
         self.connection: Connection = proxy(connection)
         self.db = db
         self.storage_format = "auto"
+        self.changes_unseen = 0
         self.store = Store(db, memory_limit=MEMORY_LIMIT)
         self.router = Router(self.store, foreign_keys=self.foreign_keys, storage_format=self._format)
         self.bulk = Bulk(self)
+        self._shows_schema = False  # whether the functions that introspection() calls are there
         self._savepoints = Savepoints()
         self._rewritten: dict[str, Plan] = {}
         self._reading: WeakSet[Cursor] = WeakSet()  # cursors that may be in the middle of their rows
@@ -59,7 +64,6 @@ class Session:
             "SAVEPOINT": self._savepoint,
             "RELEASE": self._release,
         }
-        register_schema_module(db)
         db.set_rollback_hook(self._rolled_back, id=self)
 
     def foreign_keys(self) -> bool:
@@ -79,7 +83,11 @@ class Session:
     def refresh(self) -> None:
         """Look again whether all statements may go to SQLite as they are."""
         connection = self.connection
-        plain = not (self.bulk.active or self.storage_format == "column" or self.store.has_column_tables())
+        stored = self.store.has_column_tables()
+        if stored and not self._shows_schema:
+            register_schema_module(self.db)
+            self._shows_schema = True
+        plain = not (stored or self.bulk.active or self.storage_format == "column")
         if plain != connection._plain:
             connection._plain = plain
             self._rewritten.clear()
@@ -105,7 +113,7 @@ class Session:
         if bound is not None:
             bound(cursor, plan, parameters)
             return
-        if self.connection._plain or self.connection._unverified:
+        if not self.connection._private or self.connection._unverified:
             self.refresh()
         if self.connection._plain:
             cursor._run_native(plan, parameters)
@@ -116,7 +124,7 @@ class Session:
 
     def execute_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
-        if self.connection._plain or self.connection._unverified:
+        if not self.connection._private or self.connection._unverified:
             self.refresh()
         if self.connection._plain:
             count = cursor._run_many(plan, rows)
@@ -127,9 +135,10 @@ class Session:
                 return self.bulk.insert(insert, rows, many=True).rowcount
             if self._written_by_rowids(statement):
                 return self._write_many(statement, rows)
-            self.router.before(statement)
+            self._make_ready(statement)
             count = cursor._run_many(self._as_run(plan), rows)
-            self.router.after(statement, busy=self._busy())
+            with self.unseen():
+                self.router.after(statement, busy=self._busy())
         if plan.schema:
             self.connection._schema_changed()
         return count
@@ -163,10 +172,33 @@ class Session:
         if self._written_by_rowids(statement):
             self._write_by_rowids(cursor, plan, parameters)
             return
-        self.router.before(statement)
+        if statement.is_select:
+            cursor._run_native(self._as_run(plan), parameters)
+            self._reading.add(cursor)
+            return
+        self._make_ready(statement)
         cursor._run_native(self._as_run(plan), parameters)
         self._reading.add(cursor)
-        self.router.after(statement, busy=self._busy())
+        with self.unseen():
+            self.router.after(statement, busy=self._busy())
+
+    def _make_ready(self, statement: Statement) -> None:
+        """Before SQLite runs a statement that may write, or redefine, tables in column format."""
+        if self._busy() and self.router.touched(statement):
+            for cursor in self._reading:  # SQLite drops no table while a statement is being read
+                cursor._read_ahead()
+        with self.unseen():
+            self.router.before(statement)
+
+    @contextmanager
+    def unseen(self) -> Iterator[None]:
+        """Changes to tables within are none to the program: total_changes and last_insert_rowid() stay."""
+        changes, rowid = self.db.total_changes(), self.db.last_insert_rowid()
+        try:
+            yield
+        finally:
+            self.changes_unseen += self.db.total_changes() - changes
+            self.db.set_last_insert_rowid(rowid)
 
     def _note(self, cursor: Cursor, plan: Plan, count: int, rowid: int | None) -> None:
         """What a statement that SQLite did not run leaves in the cursor and in last_insert_rowid()."""
@@ -203,9 +235,12 @@ class Session:
             return False
         self.bulk.flush()
         target = statement.target
-        if statement.verb in ("UPDATE", "DELETE") and target is not None:
-            if self.store.table(target.name, target.schema or "main") is not None:
-                return True
+        if (
+            target is not None
+            and statement.verb in ("UPDATE", "DELETE")
+            and self.store.table(target.name, target.schema or "main") is not None
+        ):
+            return True
         if self.bulk.pending and self.router.touched(statement):
             self.bulk.validate()
         return False
@@ -213,9 +248,11 @@ class Session:
     def _write_by_rowids(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         statement = plan.statement
         if statement.returning:
-            names, rows = write.returning(self.store, statement, parameters)
+            with self.unseen():
+                names, rows = write.returning(self.store, statement, parameters)
             cursor._show(iter(rows), describe((name,) for name in names))
             count = len(rows)
+            self.changes_unseen -= count
         else:
             count = self._write_one(statement, parameters)
         self.bulk.wrote(statement)
@@ -223,7 +260,10 @@ class Session:
 
     def _write_one(self, statement: Statement, parameters: Any) -> int:
         change = write.delete if statement.verb == "DELETE" else write.update
-        return change(self.store, statement, parameters)
+        with self.unseen():
+            count = change(self.store, statement, parameters)
+        self.changes_unseen -= count
+        return count
 
     def _write_many(self, statement: Statement, rows: Iterator[Any]) -> int:
         try:

@@ -85,10 +85,3 @@ class VirtualTable:
 
     def Destroy(self) -> None:  # noqa: N802
         """The shadow tables are for `convert` to drop: it keeps the row part."""
-
-    def Integrity(self, schema: str, name: str, is_quick: int) -> str | None:  # noqa: N802
-        """PRAGMA integrity_check: the first finding of the checker, quick_check leaves the values alone."""
-        from colonnade.store.check import check_table
-
-        found = next(check_table(self.table(), values=not is_quick), None)
-        return None if found is None else str(found)

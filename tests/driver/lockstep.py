@@ -1,0 +1,107 @@
+"""Two connections in lockstep: sqlite3 and Colonnade in bulk load get the same calls and must agree on each."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import colonnade
+
+from tests.driver.twins import outcome, typed
+
+Rows = Iterable[Any] | Callable[[Any], Iterable[Any]]
+
+
+class Lockstep:
+    """Every call goes to both; what can be seen of it is compared at once.
+
+    Rows that can be read only once, or that need the connection, are given as a function of it.
+    """
+
+    def __init__(
+        self,
+        script: str = "",
+        *,
+        storage_format: str = "auto",
+        batch_size: int = 0,
+        foreign_keys: bool = True,
+        isolation_level: str | None = "",
+        database: str = ":memory:",
+    ) -> None:
+        self.theirs = sqlite3.connect(":memory:", isolation_level=isolation_level)
+        self.ours = colonnade.connect(database, isolation_level=isolation_level)
+        self.cursors = (self.theirs.cursor(), self.ours.cursor())
+        for connection in (self.theirs, self.ours):
+            connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
+            connection.executescript(script)
+        self.ours.execute(f"PRAGMA storage_format = {storage_format}")
+        self.ours.execute(f"PRAGMA batch_size = {batch_size}")
+        self.ours.execute("PRAGMA bulk_load = on")
+
+    def both(self, call: Callable[[Any], Any]) -> Any:
+        """`call(cursor)` on both; an equal outcome, and equal facts afterwards."""
+        seen = []
+        for cursor in self.cursors:
+            result = typed(outcome(lambda cursor=cursor: call(cursor)))
+            connection = cursor.connection
+            seen.append(
+                (
+                    result,
+                    cursor.description,
+                    cursor.rowcount,
+                    cursor.lastrowid,
+                    connection.in_transaction,
+                    connection.total_changes,
+                )
+            )
+        assert seen[1] == seen[0]
+        return seen[0][0]
+
+    def execute(self, sql: str, parameters: Any = ()) -> Any:
+        return self.both(lambda cursor: cursor.execute(sql, parameters))
+
+    def many(self, sql: str, rows: Rows) -> Any:
+        def call(cursor: Any) -> Any:
+            return cursor.executemany(sql, rows(cursor.connection) if callable(rows) else rows)
+
+        return self.both(call)
+
+    def script(self, sql: str) -> Any:
+        return self.both(lambda cursor: cursor.executescript(sql))
+
+    def query(self, sql: str, parameters: Any = ()) -> Any:
+        return self.both(lambda cursor: cursor.execute(sql, parameters).fetchall())
+
+    def commit(self) -> None:
+        assert self.both(lambda cursor: cursor.connection.commit()) is None
+        self.check()
+
+    def rollback(self) -> None:
+        self.both(lambda cursor: cursor.connection.rollback())
+        self.check()
+
+    def check(self) -> None:
+        """Every table of every schema holds the same rows under the same rowids, in the same order."""
+        listed = self.theirs.execute("PRAGMA table_list").fetchall()
+        for schema, name, kind, _, without_rowid, _ in listed:
+            if kind != "table" or name.endswith(("sqlite_schema", "sqlite_temp_schema")):
+                continue
+            columns = "*" if without_rowid or name == "sqlite_sequence" else "rowid, *"
+            quoted = name.replace('"', '""')
+            query = f'SELECT {columns} FROM {schema}."{quoted}"'
+            expected, got = (typed(c.execute(query).fetchall()) for c in (self.theirs, self.ours))
+            assert got == expected, name
+
+    def done(self) -> None:
+        """Commit, check, and check again after bulk load was switched off."""
+        self.commit()
+        self.ours.execute("PRAGMA bulk_load = off")
+        self.check()
+        assert self.ours.execute("PRAGMA constraint_check").fetchall() == []
+        assert self.ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        self.close()
+
+    def close(self) -> None:
+        self.theirs.close()
+        self.ours.close()
