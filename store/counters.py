@@ -104,6 +104,19 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """Bytes of column chunks stored for a table, and the share of them that tombstones have made useless."""
+
+    stored_bytes: int
+    dead_bytes: int
+
+    def write_amplification(self, counters: ChunkCounters) -> float:
+        """Bytes written per byte live, over what the counters saw; 0 while nothing is live."""
+        live = self.stored_bytes - self.dead_bytes
+        return counters.bytes_put / live if live else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class FilePages:
     """The pages of one database file."""
 

@@ -118,10 +118,10 @@ class Plan:
 
 def narrowed(span: RowidRange | None, op: Op, value: SQLiteValue, *, certain: bool) -> RowidRange | None:
     """The part of a range of rowids that can satisfy `rowid op value`; None if there is none."""
-    if span is None or value is None or op is Op.NULL:
-        return None
     if op is Op.NOT_NULL:
         return span
+    if span is None or value is None or op is Op.NULL:
+        return None
     if isinstance(value, str):
         number = numeric_text(value)
         if number is not None and op in DOWNWARD and not certain:

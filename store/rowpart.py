@@ -200,16 +200,16 @@ class RowPart:
         elif known < at_least:
             self._db.execute(f"UPDATE {sequence} SET seq=? WHERE name=?", (at_least, name))
 
-    def sequence(self) -> int:
-        """The largest rowid that AUTOINCREMENT remembers; the smallest integer for other tables."""
+    def sequence(self) -> int | None:
+        """The largest rowid that AUTOINCREMENT remembers, at least 0; None for other tables."""
         if not self._info.autoincrement:
-            return INT64_MIN
+            return None
         known: int | None = fetch_one(
             self._db,
             f"SELECT max(seq) FROM {quote(self._info.names.schema)}.sqlite_sequence WHERE name=?",
             (self._info.names.rows_name,),
         )
-        return INT64_MIN if known is None else known
+        return known or 0
 
 
 def to_batch(rows: Sequence[Row], column_count: int) -> RowBatch:

@@ -9,6 +9,7 @@ from colonnade.store import format as disk
 from colonnade.store import freeze as moves
 from colonnade.store import reads
 from colonnade.store.catalog import StoredColumn, read_meta, user_ddl, write_meta
+from colonnade.store.counters import Usage
 from colonnade.store.errors import Corrupt, OperationalError
 from colonnade.store.keycode import KeySpec
 from colonnade.store.keyindex import KeyZone
@@ -119,13 +120,12 @@ class ColumnTable:
         AUTOINCREMENT counts on from the largest ever used. Raises OperationalError at 2**63 - 1, where
         SQLite would look for a free rowid at random, and AUTOINCREMENT says that the table is full.
         """
-        span = self.row_part.min_max()
-        largest = max(span[1] if span else 0, self.largest_frozen() or 0, self.row_part.sequence())
-        if span is None and not self.state().groups and largest < 0:
-            largest = 0
-        if largest == INT64_MAX:
+        span, frozen = self.row_part.min_max(), self.largest_frozen()
+        largest = [span[1]] if span else []
+        largest += [rowid for rowid in (frozen, self.row_part.sequence()) if rowid is not None]
+        if max(largest, default=0) == INT64_MAX:
             raise OperationalError("database or disk is full")
-        return largest + 1
+        return max(largest, default=0) + 1
 
     def largest_frozen(self) -> int | None:
         """The largest rowid of a live row of the row groups."""
@@ -233,6 +233,12 @@ class ColumnTable:
         """A block-wise reader of one row group."""
         bitmap = self.state().tombstones.get(group.group_id)
         return reads.open_group(self, group, bitmap, BlockCache(INT64_MAX))
+
+    def usage(self) -> Usage:
+        """How many bytes the row groups take."""
+        groups = self.state().groups
+        dead = sum(group.bytes * group.dead_count // group.row_count for group in groups)
+        return Usage(sum(group.bytes for group in groups), dead)
 
     def estimated_rows(self) -> int:
         """About how many rows there are, at no more than the cost of a few pages."""
