@@ -99,7 +99,7 @@ def _run(job: Job) -> None:
     parent_rows = sum(segment.row_count for segment in job.parents)
     child_rows = sum(segment.row_count for segment in job.children)
     if isinstance(coder, IntCoder):
-        if coder.room <= min(room, 64 * parent_rows + 65536):
+        if coder.room <= min(room, 16 * parent_rows + 65536):
             return _by_map(job, ByteMap(coder.room), coder.room)
         if coder.room // 8 <= min(room, SORTED_BYTES * parent_rows):
             return _by_map(job, BitMap(coder.room), coder.room // 8)

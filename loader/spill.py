@@ -6,8 +6,10 @@ are deleted when the partitions are closed, whatever happened; an unlinked direc
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from colonnade.loader.codes import mix
+from colonnade.store.errors import OperationalError
 from colonnade.store.values import IntArray
 
 MAX_PARTITIONS = 64
@@ -45,8 +48,12 @@ class Partitions:
         self.bytes_written = 0
         self.rows = [0] * count
         self.bytes = [0] * count
+        self._parent = directory
         self._schema = _KEYS if keys else _CODES
-        self._directory = tempfile.TemporaryDirectory(prefix="colonnade-", dir=directory)
+        try:
+            self._directory = tempfile.TemporaryDirectory(prefix="colonnade-", dir=directory)
+        except OSError as error:
+            raise _unwritable(directory, error) from error
         self._files: list[Any] = [None] * count
         self._writers: list[Any] = [None] * count
 
@@ -56,10 +63,11 @@ class Partitions:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._finish()
-        finally:
-            self._directory.cleanup()
+        for file in self._files:
+            if file is not None:
+                with suppress(OSError):  # what could not be written is thrown away now
+                    file.close()
+        self._directory.cleanup()
 
     def _path(self, number: int) -> str:
         return str(Path(self._directory.name) / str(number))
@@ -83,21 +91,26 @@ class Partitions:
             start = end
 
     def _write(self, number: int, batch: pa.RecordBatch) -> None:
-        writer = self._writers[number]
-        if writer is None:
-            self._files[number] = pa.OSFile(self._path(number), "wb")
-            writer = self._writers[number] = pa.ipc.new_stream(self._files[number], self._schema)
-        writer.write_batch(batch)
+        try:
+            if self._writers[number] is None:
+                self._files[number] = pa.OSFile(self._path(number), "wb")
+                self._writers[number] = pa.ipc.new_stream(self._files[number], self._schema)
+            self._writers[number].write_batch(batch)
+        except OSError as error:
+            raise _unwritable(self._parent, error) from error
         self.rows[number] += batch.num_rows
         self.bytes[number] += batch.nbytes
         self.bytes_written += batch.nbytes
 
     def _finish(self) -> None:
-        for number, writer in enumerate(self._writers):
-            if writer is not None:
-                writer.close()
-                self._files[number].close()
-            self._writers[number] = None
+        try:
+            for writer, file in zip(self._writers, self._files, strict=True):
+                if writer is not None:
+                    writer.close()
+                    file.close()
+        except OSError as error:
+            raise _unwritable(self._parent, error) from error
+        self._writers = [None] * self.count
 
     def read(self, number: int) -> Iterator[Spilled]:
         """The rows of one partition, in batches as they were added. Ends all writing."""
@@ -108,6 +121,12 @@ class Partitions:
             for batch in reader:
                 keys = batch.column(1) if batch.num_columns > 1 else None
                 yield Spilled(batch.column(0).to_numpy(), keys)
+
+
+def _unwritable(directory: str | None, error: OSError) -> OperationalError:
+    where = directory or tempfile.gettempdir()
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return OperationalError(f"cannot write temporary files in {where}: {reason}")
 
 
 def partition_count(total_bytes: int, part_bytes: int) -> int:

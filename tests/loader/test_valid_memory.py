@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,13 @@ from colonnade.loader.checking import Check, ValidateLimits
 from colonnade.loader.codes import HashCoder, hash_bytes
 from colonnade.loader.keysource import NO_INTS, KeyRows, Segment, Workers
 from colonnade.loader.lookup import BitMap, ByteMap, SortedCodes, sorted_codes
-from colonnade.loader.presence import ForeignKey, check_presence, gap_free_runs
+from colonnade.loader.presence import check_presence, gap_free_runs
+from colonnade.loader.presence_job import ForeignKey
+from colonnade.loader.spill import Partitions
 from colonnade.loader.stats import Counters
 from colonnade.loader.uniqueness import check_unique
 from colonnade.loader.violations import Constraint, CountedViolations
+from colonnade.store.errors import OperationalError
 from colonnade.store.keycode import KeySpec, key_bytes
 from colonnade.store.keyindex import key_zone
 from colonnade.store.values import Column, IntArray, SQLiteValue, from_python, to_python
@@ -172,7 +176,7 @@ def sources(
 
 
 @given(st.integers(1, 3).flatmap(sources), st.sampled_from([TINY, 1 << 30]), st.sampled_from([1, 2]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_uniqueness_finds_what_brute_force_finds(source: MemorySource, limit: int, threads: int) -> None:
     sink, counters = run(
         lambda check: check_unique(check, source, source.collations), memory_limit=limit, threads=threads
@@ -199,7 +203,7 @@ def foreign_keys(draw: st.DrawFn) -> tuple[MemorySource, MemorySource]:
 
 
 @given(foreign_keys(), st.sampled_from([TINY, 1 << 30]), st.sampled_from([1, 2]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_presence_finds_what_brute_force_finds(
     pair: tuple[MemorySource, MemorySource], limit: int, threads: int
 ) -> None:
@@ -231,14 +235,14 @@ def int_keys(kind: str, count: int, seed: int) -> list[Key]:
 
 @pytest.mark.parametrize(
     ("kind", "count"),
-    [("dense", 120_000), ("wide", 120_000), ("pairs", 60_000), ("text", 60_000), ("one key", 60_000)],
+    [("dense", 60_000), ("wide", 60_000), ("pairs", 60_000), ("text", 60_000), ("one key", 60_000)],
 )
 def test_uniqueness_is_the_same_within_a_small_memory_limit(kind: str, count: int) -> None:
     keys = int_keys(kind, count, 1)
     source = MemorySource(cut(keys, 20_000), ("BINARY",) * len(keys[0]))
     expected = sorted(source.repeated())
     assert expected
-    for limit in (400_000, 1 << 30):
+    for limit in (300_000, 1 << 30):
         sink, counters = run(lambda check: check_unique(check, source, source.collations), memory_limit=limit)
         assert rowids(sink) == expected
         assert (counters.spilled_bytes > 0) == (limit < 1 << 30)
@@ -248,15 +252,15 @@ def test_uniqueness_is_the_same_within_a_small_memory_limit(kind: str, count: in
 @pytest.mark.parametrize("kind", ["dense", "wide", "pairs", "text"])
 @pytest.mark.parametrize("fewer_children", [False, True])
 def test_presence_is_the_same_within_a_small_memory_limit(kind: str, fewer_children: bool) -> None:
-    parents = int_keys(kind, 60_000, 1)
-    children = int_keys(kind, 80_000, 2)[: 8_000 if fewer_children else 80_000]
+    parents = int_keys(kind, 40_000, 1)
+    children = int_keys(kind, 50_000, 2)[: 8_000 if fewer_children else 50_000]
     folds = ("BINARY",) * len(parents[0])
     parent, child = MemorySource(cut(parents, 20_000), folds), MemorySource(cut(children, 20_000), folds)
     expected = sorted(child.orphans(parent))
     assert expected
     key = ForeignKey(child, parent, (None,) * len(folds), folds)
     paths = set()
-    for limit in (300_000, 1 << 30):
+    for limit in (200_000, 1 << 30):
         sink, counters = run(lambda check: check_presence(check, key), memory_limit=limit)
         assert rowids(sink) == expected
         assert counters.cache_peak <= limit
@@ -291,6 +295,21 @@ def test_temporary_files_are_gone_afterwards_even_after_an_error(
                 threads=threads,
             )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_that_takes_no_files_is_an_operational_error(tmp_path: Path) -> None:
+    source = MemorySource(cut(int_keys("wide", 20_000, 3), 20_000), ("BINARY",))
+    limits = ValidateLimits(100_000, 1, str(tmp_path / "missing"))
+    with pytest.raises(OperationalError, match="cannot write temporary files in .*missing"):
+        run(lambda check: check_unique(replace(check, limits=limits), source, source.collations))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_an_operational_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Partitions, "_path", lambda self, number: "/dev/full")
+    source = MemorySource(cut(int_keys("wide", 20_000, 3), 20_000), ("BINARY",))
+    with pytest.raises(OperationalError, match="cannot write temporary files in .*: No space left"):
+        run(lambda check: check_unique(check, source, source.collations), memory_limit=100_000)
 
 
 def test_colliding_hashes_are_told_apart_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

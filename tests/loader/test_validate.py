@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import apsw
 import numpy as np
@@ -21,18 +22,32 @@ from colonnade.store.rowgroup import encode_row_group
 from colonnade.store.values import RowBatch, SQLiteValue, from_python
 
 Row = tuple[SQLiteValue, ...]
+Stored = tuple[Any, ...]  # rowid, columns
 MEMORY = 1 << 28
 
 
 class Database:
-    """A database under test beside a plain one that holds the same rows under the same rowids."""
+    """A database under test beside a plain one that holds the same rows under the same rowids.
+
+    One is open at a time: making the next one closes it, for property tests make hundreds.
+    """
+
+    opened: Database | None = None
 
     def __init__(self, script: str, plain_script: str | None = None) -> None:
+        if Database.opened is not None:
+            Database.opened.close()
+        Database.opened = self
         self.db, self.plain = apsw.Connection(":memory:"), apsw.Connection(":memory:")
         self.db.execute(script)
         self.plain.execute(plain_script or script)
         self.store = Store(self.db, memory_limit=MEMORY)
         self.stats = ConstraintStats()
+
+    def close(self) -> None:
+        self.store.close()
+        self.db.close()
+        self.plain.close()
 
     def fill(
         self,
@@ -49,7 +64,7 @@ class Database:
         table = self.store.convert(name)
         verb = "INSERT OR IGNORE" if ignore else "INSERT"
         for number, group in enumerate(groups):
-            stored = []
+            stored: list[Stored] = []
             for row in group:
                 marks = ", ".join("?" * len(row))
                 before = self.plain.total_changes()
@@ -60,20 +75,18 @@ class Database:
                         f"SELECT rowid, * FROM {name} WHERE rowid=?", (rowid,)
                     ).fetchall()
             if not number:
-                for rowid, *row in stored:
-                    marks = ", ".join("?" * len(row))
+                for values in stored:
+                    marks = ", ".join("?" * len(values))
                     names = ", ".join(["rowid", *(c.name for c in table.columns)])
-                    self.db.execute(
-                        f"INSERT INTO {table.rows_name}({names}) VALUES (?, {marks})", (rowid, *row)
-                    )
+                    self.db.execute(f"INSERT INTO {table.rows_name}({names}) VALUES ({marks})", values)
             elif stored:
                 self.put(name, stored, checked=number in checked)
 
-    def put(self, name: str, rows: Sequence[Row], *, checked: bool = False) -> int:
+    def put(self, name: str, rows: Sequence[Stored], *, checked: bool = False) -> int:
         """A row group of rows (rowid, columns...)."""
         table = self.store.table(name)
         assert table is not None
-        rowids, *columns = zip(*rows, strict=True)
+        rowids, *columns = zip(*sorted(rows, key=lambda row: row[0]), strict=True)
         batch = RowBatch(len(rows), tuple(from_python(c) for c in columns), np.array(rowids, np.int64))
         zones = {
             spec.signature: key_zone([batch.columns[i - 1] for i in spec.column_ids], spec)
