@@ -70,24 +70,32 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """positions: of the wanted columns; rowid_at: argument with the rowid to look up, None for a scan."""
+    """How to read the table.
+
+    positions  of the wanted columns
+    rowid_at   argument with the rowid to look up, None for a scan
+    terms      what rules out rows of a scan
+    backward   the scan goes from the largest rowid to the smallest
+    """
 
     positions: tuple[int, ...]
     rowid_at: int | None = None
     terms: tuple[Term, ...] = ()
+    backward: bool = False
 
     def encode(self) -> str:
         terms = [[t.position, t.op.value, t.argument, t.collation, t.is_null, t.certain] for t in self.terms]
-        return json.dumps([self.positions, self.rowid_at, terms])
+        return json.dumps([self.positions, self.rowid_at, terms, self.backward])
 
     @staticmethod
     @lru_cache(maxsize=256)
     def decode(text: str) -> Plan:
-        positions, rowid_at, terms = json.loads(text)
+        positions, rowid_at, terms, backward = json.loads(text)
         return Plan(
             tuple(positions),
             rowid_at,
             tuple(Term(p, Op(op), at, collation, null, sure) for p, op, at, collation, null, sure in terms),
+            backward,
         )
 
     def scan(
@@ -113,7 +121,7 @@ class Plan:
                 exact.append((f"{quote(column.name)} = ? COLLATE {quote(term.collation)}", value))
         if span is None:
             return iter(())
-        return reads.filtered(table, column_ids, span, conditions, exact)
+        return reads.filtered(table, column_ids, span, conditions, exact, backward=self.backward)
 
 
 def narrowed(span: RowidRange | None, op: Op, value: SQLiteValue, *, certain: bool) -> RowidRange | None:
@@ -158,11 +166,10 @@ def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
             continue  # one scan that leaves the IN to SQLite beats a scan for each of its values
         info.set_aConstraintUsage_argvIndex(i, len(terms) + 1)
         terms.append(_term(info, i, op, position, len(terms), code))
-    sorted_by_rowid = info.nOrderBy == 1 and not info.get_aOrderBy_desc(0)
-    order = info.get_aOrderBy_iColumn(0) if sorted_by_rowid else None
-    info.orderByConsumed = order is not None and (order in (ROWID, alias))
+    info.orderByConsumed = info.nOrderBy == 1 and info.get_aOrderBy_iColumn(0) in (ROWID, alias)
     if look_up is None:
-        info.idxStr = Plan(positions, None, tuple(terms)).encode()
+        backward = bool(info.orderByConsumed and info.get_aOrderBy_desc(0))
+        info.idxStr = Plan(positions, None, tuple(terms), backward).encode()
         _set_cost(table, info, terms)
         return
     for term in range(info.nConstraint):

@@ -13,7 +13,15 @@ from colonnade.store.chunk import ChunkReader, decode_chunk
 from colonnade.store.errors import Corrupt
 from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.prune import Condition
-from colonnade.store.scan import GroupReader, RowidRange, Source, live_mask, merge, rowid_values
+from colonnade.store.scan import (
+    GroupReader,
+    RowidRange,
+    Source,
+    live_mask,
+    merge,
+    rowid_values,
+    with_true_rowids,
+)
 from colonnade.store.state import BlockCache, CachedChunk
 from colonnade.store.values import INT64_MIN, IntArray, RowBatch, SQLiteValue, to_python
 
@@ -80,11 +88,14 @@ def filtered(
     span: RowidRange,
     conditions: Sequence[Condition],
     exact: Sequence[tuple[str, SQLiteValue]],
+    *,
+    backward: bool,
 ) -> Iterator[RowBatch]:
     """The rows in the span that may satisfy all conditions, in rowid order. The row part is held from now on
-    if it is small, and in any case no row that it gets later is read.
+    if it is small, and in any case no row that it gets later at its end is read.
 
-    exact  the equalities among the conditions as SQL for the row part, with their values
+    exact     the equalities among the conditions as SQL for the row part, with their values
+    backward  in descending order
     """
     zones = [(condition, table.zones(condition.column_id)) for condition in conditions]
 
@@ -95,8 +106,11 @@ def filtered(
         )
 
     groups = _chosen(table, span, ruled_out)
-    held = table.row_part.held(column_ids, span.first, span.last, exact)
-    return _merged(table, groups, column_ids, span, conditions, held)
+    rows = table.row_part.held(column_ids, (span.first, span.last), exact, backward=backward)
+    if not backward:
+        return _merged(table, groups, column_ids, span, conditions, rows)
+    mirror = with_true_rowids(rows)  # which is also the way there
+    return with_true_rowids(_merged(table, groups, column_ids, span, conditions, mirror, backward=True))
 
 
 def _chosen(
@@ -115,7 +129,10 @@ def _merged(
     span: RowidRange,
     conditions: Sequence[Condition],
     rows: Iterator[RowBatch],
+    *,
+    backward: bool = False,
 ) -> Iterator[RowBatch]:
+    """The rows of the row groups and of the row part; `backward` with mirrored rowids, `rows` too."""
     look_up = len(groups) <= _LOOK_UP_GROUPS and any(condition.is_equality for condition in conditions)
     pool = table.store.cache if look_up else _scan_pool(table, groups)
     tombstones = table.state().tombstones  # now: the scan shows the table as it is when it begins
@@ -123,11 +140,11 @@ def _merged(
     def source(group: RowGroupInfo) -> Source:
         def batches() -> Iterator[RowBatch]:
             reader = open_group(table, group, tombstones.get(group.group_id), pool, blocks=look_up)
-            yield from reader.batches(column_ids, span, conditions)
+            yield from reader.batches(column_ids, span, conditions, backward=backward)
             if not look_up:
                 pool.forget(table.names.key, group.group_id)
 
-        return Source(group.first_rowid, batches)
+        return Source(~group.last_rowid if backward else group.first_rowid, batches)
 
     return merge([*(source(group) for group in groups), Source(INT64_MIN, lambda: rows)])
 

@@ -60,16 +60,25 @@ class RowPart:
         return rows[0] if rows else None
 
     def page(
-        self, column_ids: Sequence[int], first: int, last: int, limit: int, exact: Equalities = ()
+        self,
+        column_ids: Sequence[int],
+        first: int,
+        last: int,
+        limit: int,
+        exact: Equalities = (),
+        *,
+        backward: bool = False,
     ) -> list[Row]:
         """Up to `limit` rows with first <= rowid <= last, in rowid order: rowid, then the columns.
 
-        exact  further conditions in SQL, with a value each
+        exact     further conditions in SQL, with a value each
+        backward  from the last
         """
         where = "".join(f" AND {sql}" for sql, _ in exact)
+        order = "DESC" if backward else "ASC"
         sql = (
             f"{self._select(column_ids)} WHERE {self._rowid}>=? AND {self._rowid}<=?{where}"
-            f" ORDER BY {self._rowid} LIMIT ?"
+            f" ORDER BY {self._rowid} {order} LIMIT ?"
         )
         values = (first, last, *(value for _, value in exact), limit)
         try:
@@ -101,17 +110,42 @@ class RowPart:
         if held:
             yield concat_batches(parts)
 
-    def held(self, column_ids: Sequence[int], first: int, last: int, exact: Equalities) -> Iterator[RowBatch]:
-        """Like batches, but as the row part is now: a small one is read at once, and of a large one no row
-        beyond its present largest rowid is read, so that INSERT INTO t SELECT FROM t comes to an end.
+    def held(
+        self,
+        column_ids: Sequence[int],
+        span: tuple[int, int],
+        exact: Equalities,
+        *,
+        backward: bool = False,
+    ) -> Iterator[RowBatch]:
+        """The rows with span[0] <= rowid <= span[1] in rowid order, as the row part is now: a small one is read
+        at once, and of a large one no row beyond its present largest rowid is read, so that INSERT INTO t
+        SELECT FROM t comes to an end.
+
+        backward  in descending order
         """
-        rows = self.page(column_ids, first, last, _READ_ROWS, exact)
+        first, last = span
+        rows = self.page(column_ids, first, last, _READ_ROWS, exact, backward=backward)
         batches: list[RowBatch] = [to_batch(rows, len(column_ids))] if rows else []
         if len(rows) < _READ_ROWS:
             return iter(batches)
-        span = self.min_max()
-        stop = last if span is None else min(last, span[1])
-        return chain(batches, self._later(column_ids, int(rows[-1][0] or 0) + 1, stop, exact))
+        end = int(rows[-1][0] or 0)
+        if backward:
+            return chain(batches, self._earlier(column_ids, first, end - 1, exact))
+        present = self.min_max()
+        last = last if present is None else min(last, present[1])
+        return chain(batches, self._later(column_ids, end + 1, last, exact))
+
+    def _earlier(
+        self, column_ids: Sequence[int], first: int, last: int, exact: Equalities
+    ) -> Iterator[RowBatch]:
+        while first <= last:
+            rows = self.page(column_ids, first, last, _READ_ROWS, exact, backward=True)
+            if rows:
+                yield to_batch(rows, len(column_ids))
+                last = int(rows[-1][0] or 0) - 1
+            if len(rows) < _READ_ROWS:
+                return
 
     def _later(
         self, column_ids: Sequence[int], first: int, last: int, exact: Equalities

@@ -2,6 +2,9 @@
 
 Every source is ascending in itself. A row group is opened only when the scan reaches its first rowid, so
 row groups that do not overlap are read one after another, and only overlapping ones are merged.
+
+A backward scan is the same thing over mirrored rowids: ~rowid (that is -1 - rowid, which has no overflow)
+ascends where rowid descends.
 """
 
 from __future__ import annotations
@@ -115,6 +118,20 @@ def _interleave(parts: Sequence[RowBatch]) -> RowBatch:
     return batch.take(np.argsort(batch.rowids, kind="stable"))
 
 
+def mirrored(batch: RowBatch) -> RowBatch:
+    """The rows in the opposite order, each with ~rowid for its rowid; twice is nothing."""
+    back = batch.take(np.arange(batch.row_count - 1, -1, -1))
+    assert back.rowids is not None
+    return RowBatch(back.row_count, back.columns, ~back.rowids)
+
+
+def with_true_rowids(batches: Iterator[RowBatch]) -> Iterator[RowBatch]:
+    """Batches of a backward scan with the rowids that their rows have."""
+    for batch in batches:
+        assert batch.rowids is not None
+        yield RowBatch(batch.row_count, batch.columns, ~batch.rowids)
+
+
 def live_mask(bitmap: bytes | None, row_count: int) -> BoolArray | None:
     """True where a row of a row group is not tombstoned; None if all are live."""
     if bitmap is None:
@@ -178,13 +195,18 @@ class GroupReader:
         column_ids: Sequence[int],
         span: RowidRange = EVERYTHING,
         conditions: Sequence[Condition] = (),
+        *,
+        backward: bool = False,
     ) -> Iterator[RowBatch]:
-        """The live rows of the group in the span that may satisfy the conditions, a block at a time."""
+        """The live rows of the group in the span that may satisfy the conditions, a block at a time.
+
+        backward  from the last to the first, and with mirrored rowids
+        """
         step = max(self._chunk(i).block_rows for i in {*column_ids, self._rowid_column})
-        for start in range(self._first_step(span.first, step) * step, self.group.row_count, step):
-            stop = min(start + step, self.group.row_count)
+        for number in self._steps(span, step, backward):
+            start, stop = number * step, min((number + 1) * step, self.group.row_count)
             rowids = self.rowids(start, stop)
-            if int(rowids[0]) > span.last:
+            if int(rowids[-1]) < span.first if backward else int(rowids[0]) > span.last:
                 return
             keep = self._keep(start, stop, rowids, span)
             columns: dict[int, Column] = {}
@@ -198,7 +220,15 @@ class GroupReader:
                     break
             batch = self._collect(column_ids, columns, rowids, keep, start, stop)
             if batch is not None:
-                yield batch
+                yield mirrored(batch) if backward else batch
+
+    def _steps(self, span: RowidRange, step: int, backward: bool) -> Sequence[int]:
+        """Numbers of the steps to read in order, from the first that can have rows of the span."""
+        if not backward:
+            return range(self._first_step(span.first, step), -(-self.group.row_count // step))
+        beyond = span.last < self.group.last_rowid
+        last = self._first_step(span.last + 1, step) if beyond else (self.group.row_count - 1) // step
+        return range(last, -1, -1)
 
     def _keep(self, start: int, stop: int, rowids: IntArray, span: RowidRange) -> BoolArray | None:
         keep = None if self.live is None else self.live[start:stop]

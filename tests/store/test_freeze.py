@@ -28,7 +28,10 @@ Open = Callable[..., Store]
 def table(store: Store) -> ColumnTable:
     """1,000 rows with rowids 10, 20, ... in five row groups, the last row in the row part."""
     store.db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT UNIQUE CHECK(b <> 'no'))")
-    store.db.executemany("INSERT INTO t VALUES(?, ?, ?)", [(i * 10, i % 7, f"b{i}") for i in range(1, 1001)])
+    with store.db:
+        store.db.executemany(
+            "INSERT INTO t VALUES(?, ?, ?)", [(i * 10, i % 7, f"b{i}") for i in range(1, 1001)]
+        )
     converted = store.convert("t")
     for stop in (2000, 4000, 6000, 8000, 10000):
         part = converted.row_part
@@ -246,7 +249,8 @@ def test_scan_takes_a_range_and_leaves_out_what_prune_names(table: ColumnTable) 
 
 def test_read_rows_gives_batches_of_the_size_asked_for(store: Store) -> None:
     store.db.execute("CREATE TABLE t(a)")
-    store.db.executemany("INSERT INTO t VALUES(?)", [(i,) for i in range(10_000)])
+    with store.db:
+        store.db.executemany("INSERT INTO t VALUES(?)", [(i,) for i in range(10_000)])
     table = store.convert("t")
     sizes = [batch.row_count for batch in table.read_rows((1,), batch_rows=3000)]
     assert sizes == [3000, 3000, 3000, 1000]
@@ -312,3 +316,16 @@ def test_any_sequence_of_moves_keeps_the_rows(steps: list[tuple[str, set[int]]])
         assert table.row_count() == len(model)
         assert [str(finding) for finding in check(store)] == []
     store.db.close()
+
+
+def test_a_large_row_part_is_read_backward_too(store: Store) -> None:
+    store.db.execute("CREATE TABLE t(a)")
+    table = store.convert("t")
+    with store.db:
+        store.db.executemany("INSERT INTO t_cln_rows VALUES(?)", [(i,) for i in range(1, 10_001)])
+    found = store.db.execute("SELECT rowid, a FROM t ORDER BY rowid DESC").fetchall()
+    assert found == [(i, i) for i in range(10_000, 0, -1)]
+    table.freeze()
+    table.thaw(np.arange(1, 10_001, 2))
+    assert store.db.execute("SELECT rowid, a FROM t ORDER BY rowid DESC").fetchall() == found
+    assert store.db.execute("SELECT a FROM t WHERE rowid < 500 ORDER BY rowid DESC LIMIT 1").get == 499

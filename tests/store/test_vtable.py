@@ -87,6 +87,10 @@ def test_any_comparison_gives_the_rows_of_an_ordinary_table(
         if not isinstance(value, str) or "\0" not in value:  # a literal, whose value the planner knows
             literal = apsw.format_sql_value(value)
             twins.same(f"SELECT rowid, * FROM {{t}} WHERE {column} {operator} {literal} AND t IS NOT NULL")
+        order = data.draw(st.sampled_from(["rowid", "rowid DESC", "k DESC, rowid DESC"]))
+        limit = data.draw(st.integers(1, 40))
+        query = f"SELECT rowid, * FROM {{t}} WHERE {column} {operator} ? ORDER BY {order} LIMIT {limit}"
+        twins.same(query, value)
         right = data.draw(st.sampled_from(["x.v", "x.s", "x.n"]))
         twins.same(f"SELECT x.rowid, a.rowid FROM x CROSS JOIN {{t}} a ON a.{column} {operator} {right}")
     twins.close()
@@ -249,6 +253,12 @@ def test_a_rowid_look_up_reads_one_row_group_and_the_next_one_none(ascending: St
 def test_a_rowid_range_skips_the_other_row_groups(ascending: Store) -> None:
     chunks, skipped, rows = read_by(ascending, "SELECT a FROM t WHERE rowid BETWEEN ? AND ?", 100, 103)
     assert (chunks, skipped, rows) == (2, 2, [(24,), (25,), (25,), (25,)])
+
+
+def test_the_end_of_a_table_is_read_from_the_end(ascending: Store) -> None:
+    expected = [(20001,), (20000,), (19999,)]
+    assert read_by(ascending, "SELECT rowid FROM t ORDER BY rowid DESC LIMIT 3")[::2] == (1, expected)
+    assert read_by(ascending, "SELECT max(rowid) FROM t")[::2] == (0, [(20001,)])
 
 
 def test_zone_maps_skip_row_groups_that_cannot_match(ascending: Store) -> None:
