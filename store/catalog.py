@@ -17,6 +17,7 @@ import apsw
 from colonnade.store import format as disk
 from colonnade.store.errors import Corrupt
 from colonnade.store.keycode import KeySpec
+from colonnade.store.switches import Guards
 from colonnade.store.values import SQLiteValue
 
 _USES_MODULE = re.compile(rf"\busing\s+{disk.MODULE_NAME}\s*(\(\s*\))?\s*$", re.IGNORECASE)
@@ -104,7 +105,7 @@ class TableInfo:
     affinities    of each column
     rowid_column  0, or the id of the INTEGER PRIMARY KEY column
     rowid_name    what SQL calls the rowid of the row part
-    checks        there may be CHECK constraints
+    guards        what notices rows that come and go
     """
 
     names: ShadowNames
@@ -114,7 +115,7 @@ class TableInfo:
     rowid_name: str
     strict: bool
     autoincrement: bool
-    checks: bool
+    guards: Guards
     key_specs: tuple[KeySpec, ...]
 
 
@@ -143,7 +144,6 @@ def read_info(db: apsw.Connection, names: ShadowNames) -> TableInfo:
     rowid_name = alias or visible_rowid([c.name for c in columns])
     if rowid_name is None:
         raise Corrupt(f"the rowid of table {names.name} cannot be named")
-    sql = table_sql(db, names.schema, names.rows_name)
     strict = is_strict(db, names.schema, names.rows_name)
     return TableInfo(
         names=names,
@@ -152,10 +152,29 @@ def read_info(db: apsw.Connection, names: ShadowNames) -> TableInfo:
         rowid_column=rowid_column,
         rowid_name=rowid_name,
         strict=strict,
-        autoincrement=alias is not None and "autoincrement" in sql.lower(),
-        checks="check" in sql.lower(),
+        autoincrement=alias is not None and db.column_metadata(names.schema, names.rows_name, alias)[4],
+        guards=_guards(db, names),
         key_specs=_key_specs(db, names, by_name, rowid_column),
     )
+
+
+def _guards(db: apsw.Connection, names: ShadowNames) -> Guards:
+    of_schema = f"{quote(names.schema)}.sqlite_schema"
+    # Own foreign keys, and those of others that refer to the table: the latter name the row part.
+    linked = fetch_all(
+        db,
+        f"SELECT 1 FROM {of_schema} AS s JOIN pragma_foreign_key_list(s.name, ?) AS f"
+        " WHERE s.type = 'table' AND s.rootpage > 0"
+        ' AND (s.name = ? COLLATE NOCASE OR f."table" = ? COLLATE NOCASE) LIMIT 1',
+        (names.schema, names.rows_name, names.rows_name),
+    )
+    triggers = fetch_all(
+        db,
+        f"SELECT 1 FROM {of_schema} WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE LIMIT 1",
+        (names.rows_name,),
+    )
+    checks = "check" in table_sql(db, names.schema, names.rows_name).lower()
+    return Guards(foreign_keys=bool(linked), triggers=bool(triggers), checks=checks)
 
 
 def _column_ids(db: apsw.Connection, names: ShadowNames) -> list[tuple[int, str]]:

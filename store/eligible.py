@@ -36,9 +36,21 @@ def _not_a_table(table: _Candidate) -> str | None:
     if table.schema.lower() == "temp":
         return "it is a temporary table"
     if table.kind != "table":
-        return {"view": "it is a view", "virtual": "it is a virtual table"}.get(table.kind, "it is a shadow")
+        return {"view": "it is a view", "virtual": "it is a virtual table"}.get(
+            table.kind, "it is a shadow table"
+        )
     if table.name.lower().startswith("sqlite_"):
         return "its name is reserved by SQLite"
+    return None
+
+
+def _part_of_another(table: _Candidate) -> str | None:
+    for suffix in disk.SHADOW_SUFFIXES:
+        if not table.name.lower().endswith(suffix):
+            continue
+        meta = table.name[: -len(suffix)] + disk.META
+        if fetch_one(table.db, f"PRAGMA {table.place}.table_info({quote(meta)})") is not None:
+            return "it is part of a table in column format"
     return None
 
 
@@ -110,6 +122,7 @@ def _names_taken(table: _Candidate) -> str | None:
 
 RULES: tuple[Callable[[_Candidate], str | None], ...] = (
     _not_a_table,
+    _part_of_another,
     _encoding,
     _rowid,
     _generated,

@@ -10,6 +10,10 @@ Shadow tables. A table `t` in column format is the virtual table `t`, declared a
         'next_group'    the next row group id; ids are never used twice, not even after a delete
         'next_column'   the next column id
         'columns'       JSON list of [column id, column name], in the table's column order
+        'stamp'         a text that every change of the row groups replaces by one never used before
+                        (store.state)
+        'spelling'      JSON list of [object type, name, spellings]: how the user wrote the table's name in
+                        the schema's texts that the rename to t_cln_rows changed (store.convert)
     t_cln_groups      one row per row group, see ROW_GROUPS_DDL
     t_cln_chunks      one row per column chunk: its zone map, then the chunk as a BLOB
     t_cln_tombstones  group_id, bitmap: ceil(row_count/8) bytes, bit k%8 of byte k//8 set = row k is gone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import apsw
@@ -204,7 +205,7 @@ class RowPart:
         if not self._info.rowid_column:
             names, values = [self._rowid, *names], [batch.rowids.tolist(), *values]
         marks = ", ".join("?" * len(names))
-        with moving_rows(self._db, checks=self._info.checks):
+        with moving_rows(self._db, self._info.guards):
             self._db.executemany(
                 f"INSERT OR ABORT INTO {self._table}({', '.join(names)}) VALUES({marks})",
                 zip(*values, strict=True),
@@ -216,7 +217,7 @@ class RowPart:
         """
         kept = sorted({rowid for rowid in keep if first <= rowid <= last})
         starts, stops = [first, *(rowid + 1 for rowid in kept)], [*(rowid - 1 for rowid in kept), last]
-        with moving_rows(self._db, checks=False):
+        with moving_rows(self._db, replace(self._info.guards, checks=False)):
             for start, stop in zip(starts, stops, strict=True):
                 if start <= stop:
                     where = f"{self._rowid}>=? AND {self._rowid}<=?"

@@ -3,13 +3,15 @@
 Rows that move between the two parts of a table are no change to it: no trigger may fire, no foreign key
 may be checked, and the program's last_insert_rowid() must not move. sqlite3_db_config changes these
 inside a transaction too, where PRAGMA foreign_keys is ignored. A changed switch makes SQLite prepare all
-statements again, so a switch that already stands right is left alone.
+statements again, and stops one that is being read when it next opens a table (a correlated subquery does),
+so a switch that already stands right, or guards nothing, is left alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import apsw
 
@@ -58,16 +60,24 @@ def unnoticed(db: apsw.Connection) -> Iterator[None]:
         db.set_last_insert_rowid(before)
 
 
-@contextmanager
-def moving_rows(db: apsw.Connection, *, checks: bool) -> Iterator[None]:
-    """For rows on their way from one part of a table to the other.
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What would notice rows that move into or out of a row part: only that has to be switched off."""
 
-    checks   whether the table has CHECK constraints that must keep quiet
-    """
+    foreign_keys: bool
+    triggers: bool
+    checks: bool
+
+
+@contextmanager
+def moving_rows(db: apsw.Connection, guards: Guards) -> Iterator[None]:
+    """For rows on their way from one part of a table to the other."""
     with ExitStack() as stack:
         stack.enter_context(unnoticed(db))
-        stack.enter_context(switched(db, FOREIGN_KEYS, False))
-        stack.enter_context(switched(db, TRIGGERS, False))
-        if checks:
+        if guards.foreign_keys:
+            stack.enter_context(switched(db, FOREIGN_KEYS, False))
+        if guards.triggers:
+            stack.enter_context(switched(db, TRIGGERS, False))
+        if guards.checks:
             stack.enter_context(checks_ignored(db))
         yield

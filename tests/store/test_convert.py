@@ -215,6 +215,8 @@ def test_an_ordinary_table_may_turn_to_column_format(parents: Store) -> None:
     assert parents.ineligible("C") is None
     parents.convert("p")
     assert parents.ineligible("p") == "it is a virtual table"
+    assert parents.ineligible("p_cln_rows") == "it is part of a table in column format"
+    assert parents.ineligible("p_cln_keys") == "it is part of a table in column format"
 
 
 def test_no_trigger_and_no_foreign_key_action_runs_while_rows_move(parents: Store) -> None:
