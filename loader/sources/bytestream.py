@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,11 @@ def compression_of(path: str) -> str | None:
     """The compression that a file name ends in, if pyarrow can read it."""
     ending = next((end for end in COMPRESSIONS if path.lower().endswith(end)), None)
     return None if ending is None or path == STDIN else COMPRESSIONS[ending]
+
+
+def can_be_read_again(path: str) -> bool:
+    """Whether a path is a regular file, and not standard input or a pipe."""
+    return path != STDIN and os.path.isfile(path)
 
 
 class ByteStream:
@@ -59,7 +65,7 @@ class ByteStream:
 
     def skip(self, count: int) -> None:
         """Read `count` bytes and forget them."""
-        if compression_of(self.path) is None and self.path != STDIN and not self._pushed:
+        if compression_of(self.path) is None and can_be_read_again(self.path) and not self._pushed:
             self._file.seek(count, 1)
             return
         scratch = bytearray(min(count, 1 << 20))

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.sources.base import LoadedRows, Reject, SourceFile
-from colonnade.loader.sources.bytestream import STDIN, ByteStream
+from colonnade.loader.sources.bytestream import ByteStream, can_be_read_again
 from colonnade.loader.sources.careful import (
     CarefulParse,
     convert_options,
@@ -65,9 +65,8 @@ class DelimitedSource:
         except BaseException:
             stream.close()
             raise
-        if file.path == STDIN:
-            self._stream: ByteStream | None = stream
-        else:  # opened again when it is read: many sources may wait for their turn
+        self._stream: ByteStream | None = stream
+        if can_be_read_again(file.path):  # when its turn comes: many sources may wait for theirs
             self._stream = None
             stream.close()
 

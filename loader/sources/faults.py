@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from colonnade.loader.sources.base import LoadError, Provenance, Reject, RowProvenance
-from colonnade.loader.sources.bytestream import STDIN
 from colonnade.loader.sources.pieces import Piece, lines_before, provenance
 from colonnade.loader.sources.records import record_ends
 from colonnade.loader.sources.textnumbers import is_number_column, text_rows
@@ -45,7 +44,7 @@ def rejects_for(piece: Piece, faults: Mapping[int, Fault]) -> tuple[Reject, ...]
         raw = bytes(piece.data[start : ends[ordinal]]).rstrip(b"\r\n")
         where: Provenance = provenance(piece)
         position = ordinal
-        if piece.file.path == STDIN:  # cannot be read again to find the line
+        if not piece.file.can_be_read_again:
             where, position = RowProvenance(piece.file.path, _line(piece, ordinal)), 0
         text = raw.decode("utf-8", "backslashreplace")
         rejects.append(Reject(where, position, fault.reason, text, fault.column, fault.value))

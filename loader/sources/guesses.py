@@ -212,13 +212,18 @@ def whole_numbers(column: Column, affinity: Affinity) -> Column:
 def settle_floats(data: pa.Array, affinity: Affinity) -> Column | None:
     """Doubles read from decimals, as SQLite would hold them; None where that is not certain."""
     values = (data.fill_null(0.0) if data.null_count else data).to_numpy()
+    largest = (
+        float(max(values.max(), -values.min())) if len(values) else 0.0
+    )  # numpy's are faster than Arrow's
+    if not largest < _MOST_UNITS:  # or NaN
+        return None
     if affinity is not Affinity.REAL:
         integers = _as_integers(values)
         if integers is not None:
             validity = data.buffers()[0] if data.null_count else None
             buffers = [validity, pa.py_buffer(integers)]
             return Column(Kind.INTEGER, pa.Array.from_buffers(pa.int64(), len(data), buffers))
-    if not any(_are_decimals(values, scale) for scale in _SCALES):
+    if not any(largest < _MOST_UNITS / scale and _are_decimals(values, scale) for scale in _SCALES):
         return None
     if bool(np.any((values == 0) & np.signbit(values))):
         data = pc.add(data, 0.0)
@@ -226,32 +231,30 @@ def settle_floats(data: pa.Array, affinity: Affinity) -> Column | None:
 
 
 def _as_integers(values: npt.NDArray[np.float64]) -> IntArray | None:
-    """The values as integers, if all are whole and below 2**42. Cost: some 3 ns a value."""
+    """The values, below 2**53, as integers if all are whole. Cost: some 3 ns a value."""
     result = np.empty(len(values), np.int64)
-    with np.errstate(invalid="ignore"):  # NaN and what is too large: found by the comparison
-        for start in range(0, len(values), _BLOCK):
-            block, whole = values[start : start + _BLOCK], result[start : start + _BLOCK]
-            whole[:] = block
-            if not np.array_equal(whole, block) or whole.max() >= _MOST_UNITS or whole.min() <= -_MOST_UNITS:
-                return None
+    for start in range(0, len(values), _BLOCK):
+        block, whole = values[start : start + _BLOCK], result[start : start + _BLOCK]
+        whole[:] = block
+        if not np.array_equal(whole, block):
+            return None
     return result
 
 
 def _are_decimals(values: npt.NDArray[np.float64], scale: float) -> bool:
-    """Whether each value is the nearest double to a multiple of 1/scale, and below 2**42/scale.
+    """Whether each value, below 2**53/scale, is the nearest double to a multiple of 1/scale.
 
-    With such a bound the multiple is exact and the division rounds correctly. False for NaN and infinities.
-    Cost: five passes over blocks in cache, some 4 ns a value.
+    With such a bound the multiple is exact and the division rounds correctly.
+    Cost: four passes over blocks in cache, some 3 ns a value.
     """
-    scratch = np.empty(_BLOCK)
-    most = _MOST_UNITS / scale
+    scratch = np.empty(min(_BLOCK, len(values)))
     for start in range(0, len(values), _BLOCK):
         block = values[start : start + _BLOCK]
         room = scratch[: len(block)]
         np.multiply(block, scale, out=room)
         np.rint(room, out=room)
         np.divide(room, scale, out=room)
-        if not np.array_equal(room, block) or not (block.max() < most and block.min() > -most):
+        if not np.array_equal(room, block):
             return False
     return True
 

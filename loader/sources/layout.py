@@ -22,6 +22,7 @@ from colonnade.loader.sources.records import (
     whole_records,
 )
 from colonnade.sql.objects import TableDef, fold
+from colonnade.store.values import IntArray
 
 DEFAULT_DIALECTS = {
     "tbl": Dialect("|", ""),
@@ -107,7 +108,7 @@ def _read_head(stream: ByteStream, path: str, dialect: Dialect, limit: int) -> _
     size, buffer, end = SAMPLE_BYTES, bytearray(SAMPLE_BYTES), 0
     while True:
         end = stream.fill(buffer, end, size)
-        if buffer[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        if buffer.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise LoadError("is UTF-16; convert it to UTF-8", path=path)
         bom = len(BOM) if buffer.startswith(BOM) else 0
         if end < size:
@@ -207,7 +208,7 @@ def near_name(name: str, known: Sequence[str]) -> str:
     return f" (did you mean {by_fold[near[0]]}?)" if near else ""
 
 
-def _is_trailing(records: bytes, ends: Sequence[int], dialect: Dialect, count: int) -> bool:
+def _is_trailing(records: bytes, ends: IntArray, dialect: Dialect, count: int) -> bool:
     """Whether most of the first records have one field more than columns, and nothing in it."""
     if len(ends) == 0:
         return False
@@ -227,5 +228,5 @@ def _is_trailing(records: bytes, ends: Sequence[int], dialect: Dialect, count: i
         parse_options(dialect, quoted=bool(dialect.quote), on_bad_row=skip),
         pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()), null_values=[]),
     )
-    empty = table.column(count).to_pylist().count(b"")
-    return empty * 2 > table.num_rows + len(bad)
+    empty: int = table.column(count).to_pylist().count(b"")
+    return bool(empty * 2 > table.num_rows + len(bad))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from colonnade.loader.sources.base import LoadError
-from colonnade.loader.sources.bytestream import STDIN, ByteStream, compression_of, read_range
+from colonnade.loader.sources.bytestream import ByteStream, can_be_read_again, compression_of, read_range
 from colonnade.loader.sources.records import (
     Bytes,
     Dialect,
@@ -39,7 +39,8 @@ class TextFile:
         self.start_line = start_line
         # Lines of a plain file are counted where they cost nothing, by the threads that parse, and those of
         # a file that is slow or impossible to read again when they are read.
-        self.counts_early = path == STDIN or compression_of(path) is not None
+        self.can_be_read_again = can_be_read_again(path)
+        self.counts_early = not self.can_be_read_again or compression_of(path) is not None
         self._lines: list[int] = []  # of each piece; -1 where not counted yet
         self._offsets: list[int] = []
 
@@ -130,7 +131,7 @@ class PieceProvenance:
         line = self.file.first_line(self.number)
         if not self.quoted or record == 0:
             return line + record
-        if self.file.path == STDIN:
+        if not self.file.can_be_read_again:
             return None
         return line + lines_before(read_range(self.path, self.offset, self.size), record, self.file.dialect)
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import os
 import random
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -121,7 +125,7 @@ def test_quoted_fields_of_any_text_come_back(
         line += 1 + breaks
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.sampled_from('ab,"\n'), min_size=1, max_size=30))
 def test_stray_quotes_are_read_as_pythons_csv_reads_them(tmp_path: Path, text: str) -> None:
     path = tmp_path / "t.csv"
@@ -300,6 +304,31 @@ def test_hexadecimal_stays_text_beside_large_integers(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("".join(f"{row[0]}\n" for row in rows))
     same(load(path, "CREATE TABLE t(i INTEGER)")[0], in_sqlite(rows, "CREATE TABLE t(i INTEGER)"))
+
+
+def test_a_pipe_is_read_once_and_its_lines_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    os.mkfifo(path)
+    content = "".join(f'{k},"two\nlines"\n' for k in range(30000)) + "x\n"
+    writer = threading.Thread(target=path.write_text, args=(content,))
+    writer.start()
+    got, parts = load(path, "CREATE TABLE t(i INTEGER, x TEXT)", on_violation="quarantine", batch_rows=5000)
+    writer.join()
+    assert got == [(k, "two\nlines") for k in range(30000)]
+    (reject,) = parts[-1].rejects
+    assert (reject.line, reject.text) == (60001, "x")
+
+
+def test_standard_input_is_a_source() -> None:
+    program = """if True:
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        from tests.loader.source_helpers import load
+        print(load("-", "CREATE TABLE t(i INTEGER, x TEXT)", format="csv")[0])
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    done = subprocess.run([sys.executable, "-c", program, root], input=b"i,x\n1,a\n", capture_output=True)
+    assert done.stdout == b"[(1, 'a')]\n", done.stderr
 
 
 def test_generated_columns_are_not_read(tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
 import pytest
 
-from colonnade.loader.sources import LoadError
+from colonnade.loader.options import LoadOptions
+from colonnade.loader.sources import LoadError, SourceFile, open_source
+from colonnade.sql.schema import read_schema
 
 from .source_helpers import load
 
@@ -160,3 +163,18 @@ def test_one_bad_value_does_not_spoil_the_pieces_after_it(tmp_path: Path) -> Non
     got, parts = load(path, DDL, batch_rows=3000)
     assert got[4] == ("odd", 5.25, "word 5")
     assert [part.batch.columns[0].kind.name for part in parts][1:] == ["INTEGER"] * (len(parts) - 1)
+
+
+def test_lines_are_known_before_earlier_pieces_were_parsed(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.tbl", {29000: b"1|2|\n"}, 30000)
+    db = apsw.Connection(":memory:")
+    db.execute(DDL)
+    source = open_source(SourceFile(str(path), "tbl", "t"), read_schema(db).tables["t"], LoadOptions())
+    tasks = list(source.tasks(lambda: 500))
+    (part,) = tasks[4].run()[:1]
+    line = part.provenance.line_of(0)
+    assert line == part.batch.columns[0].data[0].as_py()
+    with pytest.raises(LoadError) as caught:
+        for task in reversed(tasks):
+            task.run()
+    assert caught.value.line == 29000
