@@ -105,9 +105,10 @@ class Connection:
 
     def cursor(self, factory: Callable[[Connection], Any] = Cursor) -> Any:
         """A new cursor."""
-        self._check_open()
+        if self._closed or get_ident() != self._thread:
+            self._check_open()
         cursor = factory(self)
-        if not isinstance(cursor, Cursor):
+        if factory is not Cursor and not isinstance(cursor, Cursor):
             name = type(cursor).__name__
             raise TypeError(f"factory must return a cursor, not {name}")
         if self.row_factory is not None:
@@ -133,23 +134,29 @@ class Connection:
 
     def commit(self) -> None:
         """End the transaction, if there is one. In bulk load the keys of all new rows are checked first."""
-        self._check_open()
+        if get_ident() != self._thread:
+            return self._elsewhere(self.commit)
+        self._check_closed()
         if not self._db.in_transaction:
-            return
+            return None
         try:
             self._session.commit()
         except Exception as error:
             raise translate(error) from None
+        return None
 
     def rollback(self) -> None:
         """Undo the transaction, if there is one."""
-        self._check_open()
+        if get_ident() != self._thread:
+            return self._elsewhere(self.rollback)
+        self._check_closed()
         if not self._db.in_transaction:
-            return
+            return None
         try:
             self._session.rollback()
         except Exception as error:
             raise translate(error) from None
+        return None
 
     @property
     def in_transaction(self) -> bool:
@@ -246,9 +253,11 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; what was not committed is gone."""
-        self._check_thread()
+        if get_ident() != self._thread:
+            return self._elsewhere(self.close)
         if not self._closed:
             self._close()
+        return None
 
     def _close(self) -> None:
         self._closed = True
@@ -291,12 +300,6 @@ class Connection:
     def _check_open(self) -> None:
         self._check_thread()
         self._check_closed()
-
-    def _new_cursor(self) -> apsw.Cursor:
-        try:
-            return self._db.cursor()
-        except apsw.Error as error:
-            raise translate(error) from None
 
     def _plan(self, sql: str) -> Plan:
         """The plan of a text that is new; kept for the next time."""

@@ -55,7 +55,10 @@ class Cursor:
 
     def __init__(self, connection: Connection, /) -> None:
         self.connection = connection
-        self._cursor = connection._new_cursor()
+        try:
+            self._cursor = connection._db.cursor()
+        except apsw.Error as error:
+            raise translate(error) from None
         self._rows: Iterator[Any] | None = None  # what is still to fetch; never None while _ahead is a row
         self._ahead: Any = None  # a row read before it was asked for: SQLite is done with the last row then
         self._counting = False  # a RETURNING statement sets rowcount when its last row was read

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import colonnade
-from tests.driver.twins import run, same, typed
+from tests.driver.twins import connect, run, same, typed
 
 DDL = """
     CREATE TABLE parent(id INTEGER PRIMARY KEY, name TEXT UNIQUE, price NUMERIC DEFAULT 1.5);
@@ -48,7 +48,7 @@ def loaded(connection: colonnade.Connection) -> None:
 
 def test_rows_loaded_in_bulk_are_those_that_sqlite3_holds() -> None:
     def program(module: Any) -> Any:
-        connection = module.connect(":memory:")
+        connection = connect(module, ":memory:")
         connection.executescript(DDL)
         connection.execute("PRAGMA bulk_load = on")
         fill(connection)
@@ -92,7 +92,7 @@ WRITES = [
 @pytest.mark.parametrize(("sql", "parameters"), WRITES)
 def test_a_write_on_column_format_does_what_it_does_in_sqlite3(sql: str, parameters: Any) -> None:
     def program(module: Any) -> Any:
-        connection = module.connect(":memory:")
+        connection = connect(module, ":memory:")
         connection.executescript(DDL)
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA bulk_load = on")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import colonnade
-from tests.driver.twins import outcome, same
+from tests.driver.twins import connect, outcome, same
 
 
 def opened(module: Any, *arguments: Any, **options: Any) -> Any:
@@ -180,7 +180,7 @@ def test_many_connections_can_be_open_at_once() -> None:
 
 def test_factories_make_rows_as_with_sqlite3() -> None:
     def program(module: Any) -> Any:
-        connection = module.connect(":memory:")
+        connection = connect(module, ":memory:")
         connection.row_factory = lambda cursor, row: dict(
             zip([column[0] for column in cursor.description], row, strict=True)
         )

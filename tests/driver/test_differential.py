@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.driver.twins import facts, outcome, run, same, typed
+from tests.driver.twins import connect, facts, outcome, run, same, typed
 
 SETUP = """
     CREATE TABLE t(a PRIMARY KEY, b NOT NULL, c CHECK(c > 0), UNIQUE(a, b));
@@ -59,7 +59,7 @@ FORMAT = "auto"
 
 
 def database(module: Any) -> Any:
-    connection = module.connect(":memory:")
+    connection = connect(module, ":memory:")
     connection.execute(f"PRAGMA storage_format = {FORMAT}")  # sqlite3 ignores it
     connection.executescript(SETUP)
     return connection
@@ -339,7 +339,7 @@ def test_fetchmany_gives_what_sqlite3_gives(size: Any) -> None:
 
 def test_fetches_can_be_mixed_as_with_sqlite3() -> None:
     def program(module: Any) -> Any:
-        cursor = module.connect(":memory:").cursor()
+        cursor = connect(module, ":memory:").cursor()
         cursor.execute("WITH r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 12) SELECT n FROM r")
         mixed = [cursor.fetchone(), next(cursor), cursor.fetchmany(3), list(islice(cursor, 2))]
         mixed += [cursor.fetchone(), cursor.fetchall(), cursor.fetchone(), outcome(lambda: next(cursor))]
@@ -350,7 +350,7 @@ def test_fetches_can_be_mixed_as_with_sqlite3() -> None:
 
 def test_text_that_is_not_utf8_fails_at_its_own_row() -> None:
     def program(module: Any) -> Any:
-        cursor = module.connect(":memory:").cursor()
+        cursor = connect(module, ":memory:").cursor()
         cursor.execute("SELECT 'fine' AS x UNION ALL SELECT CAST(x'fe' AS TEXT)")
         return [outcome(cursor.fetchone) for _ in range(2)]
 
@@ -396,7 +396,7 @@ def test_a_block_commits_or_rolls_back_as_with_sqlite3() -> None:
 
 def test_a_commit_that_fails_in_a_block_is_rolled_back() -> None:
     def program(module: Any) -> Any:
-        connection = module.connect(":memory:")
+        connection = connect(module, ":memory:")
         connection.executescript(
             "PRAGMA foreign_keys = ON; CREATE TABLE p(a PRIMARY KEY);"
             "CREATE TABLE c(a REFERENCES p DEFERRABLE INITIALLY DEFERRED)"
@@ -489,5 +489,5 @@ def test_rows_can_be_changed_while_they_are_read() -> None:
 def test_user_dictionaries_bind_by_name() -> None:
     import colonnade
 
-    row = colonnade.connect(":memory:").execute("SELECT :a", UserDict(a=1)).fetchone()
+    row = connect(colonnade, ":memory:").execute("SELECT :a", UserDict(a=1)).fetchone()
     assert row == (1,)

@@ -12,6 +12,21 @@ NEWER = {"SQLITE_CONSTRAINT_DATATYPE"}  # sqlite3 says "unknown" for it
 MODULES = (sqlite3, colonnade)
 
 
+_opened: list[Any] = []
+
+
+def connect(module: Any, *arguments: Any, **options: Any) -> Any:
+    """A connection that is closed when the test is over."""
+    connection = module.connect(*arguments, **options)
+    _opened.append(connection)
+    return connection
+
+
+def close_all() -> None:
+    while _opened:
+        _opened.pop().close()
+
+
 def outcome(call: Callable[[], Any]) -> Any:
     """What a call gives, made comparable: rows as they are, an error as class name, message and code."""
     try:
