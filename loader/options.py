@@ -29,8 +29,9 @@ class LoadOptions:
                       is '|' for tbl and dat, ',' for csv, tab for tsv.
     quote             the character around fields that hold delimiters or line ends; '' for none. Default None:
                       by the format, '"' for csv and tsv, none for tbl and dat, where a '"' is data.
-    header            whether a text file begins with column names. `auto`, the default: it does if every field
-                      of the first line is a column name of the table; no row of data looks like that.
+    header            whether a text file begins with column names. `auto`, the default: it does if at least half
+                      of the fields of its first line are names of columns. Not all of them: a misspelt name
+                      shall be an error that names it, not a row of data.
     format            format of every source, whatever its name. Default None: by the ending of its name.
     batch_size        rows in a row group. Default 0: as the write hints of the table recommend.
     memory_limit      bytes for the key checks. Default None: what the connection's PRAGMA memory_limit says.
