@@ -19,6 +19,7 @@ import numpy as np
 
 from colonnade.loader.checking import Check
 from colonnade.loader.codes import HashCoder, IntCoder, IntRange, int_coder, joint_ranges
+from colonnade.loader.gapfree import is_inside, known_runs, merged, recounted_runs
 from colonnade.loader.keysource import NO_INTS, Segment
 from colonnade.loader.lookup import SORTED_BYTES, BitMap, ByteMap
 from colonnade.loader.presence_job import ForeignKey, Job, Tally, collect
@@ -32,8 +33,9 @@ def check_presence(check: Check, key: ForeignKey) -> None:
     counters = check.counters
     owing = [segment for segment in key.child.segments() if check.owes(segment)]
     parents = [segment for segment in key.parent.segments() if segment.row_count]
-    runs = gap_free_runs(parents) if len(key.convert) == 1 else []
-    children = [segment for segment in owing if not _proven(segment, runs)]
+    children = [segment for segment in owing if NO_INTS not in segment.ranges]
+    if len(key.convert) == 1:
+        children = _without_proven(check, key, children, parents)
     counters.rows_checked += sum(segment.row_count for segment in owing)
     counters.groups_proven += len(owing) - len(children)
     counters.path = "zones"
@@ -47,32 +49,19 @@ def check_presence(check: Check, key: ForeignKey) -> None:
     _run(Job(check, key, children, parents, coder))
 
 
-def gap_free_runs(parents: Sequence[Segment]) -> list[IntRange]:
-    """Ranges in which every integer is a parent key; adjacent segments make one run. Single-column keys."""
-    full = sorted(
-        segment.ranges[0]
-        for segment in parents
-        if segment.whole
-        and segment.zone is not None
-        and segment.zone.unique
-        and segment.ranges[0] is not None
-        and segment.ranges[0] != NO_INTS
-        and segment.row_count == segment.ranges[0][1] - segment.ranges[0][0] + 1
-    )
-    runs: list[IntRange] = []
-    for low, high in full:
-        if runs and low <= runs[-1][1] + 1:
-            runs[-1] = (runs[-1][0], max(runs[-1][1], high))
-        else:
-            runs.append((low, high))
-    return runs
-
-
-def _proven(child: Segment, runs: Sequence[IntRange]) -> bool:
-    if NO_INTS in child.ranges:
-        return True
-    found = child.ranges[0]
-    return found is not None and any(low <= found[0] and found[1] <= high for low, high in runs)
+def _without_proven(
+    check: Check, key: ForeignKey, children: list[Segment], parents: list[Segment]
+) -> list[Segment]:
+    """The child segments that do not lie within a gap-free run of parent keys."""
+    runs = known_runs(parents)
+    left = [segment for segment in children if not is_inside(runs, segment.ranges[0])]
+    may_gain = [segment for segment in left if segment.ranges[0] is not None]
+    rows = sum(segment.row_count for segment in may_gain)
+    more = recounted_runs(check, key.parent, parents, rows) if may_gain else []
+    if more:
+        runs = merged([*runs, *more])
+        left = [segment for segment in left if not is_inside(runs, segment.ranges[0])]
+    return left
 
 
 def _may_hold(parent: Segment, children: Sequence[IntRange | None]) -> bool:

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from colonnade.loader import codes as codes_module
 from colonnade.loader.checking import Check, ValidateLimits
 from colonnade.loader.codes import HashCoder, hash_bytes
+from colonnade.loader.gapfree import is_inside, known_runs
 from colonnade.loader.keysource import NO_INTS, KeyRows, Segment, Workers
 from colonnade.loader.lookup import BitMap, ByteMap, SortedCodes, sorted_codes
-from colonnade.loader.presence import check_presence, gap_free_runs
+from colonnade.loader.presence import check_presence
 from colonnade.loader.presence_job import ForeignKey
 from colonnade.loader.spill import Partitions
 from colonnade.loader.stats import Counters
@@ -363,10 +364,13 @@ def test_checked_groups_far_from_the_new_one_are_not_read() -> None:
 
 def test_a_parent_group_with_nulls_deletions_or_doubt_is_not_gap_free() -> None:
     source = MemorySource([[(1,), (2,), (3,)], [(5,), (None,), (7,)], [(8,), (10,)]], ("BINARY",))
-    assert gap_free_runs(source.segments()) == [(1, 3)]
+    assert known_runs(source.segments()) == [(1, 3)]
     first = source.segments()[0]
     deleted = Segment(None, 3, False, first.zone, ((1, 3),), whole=False)
-    assert gap_free_runs([deleted]) == []
+    assert known_runs([deleted]) == []
+    runs = [(1, 3), (5, 9)]
+    asked: list[tuple[int, int] | None] = [(1, 3), (0, 1), (2, 5), (4, 4), (6, 6), (9, 10), None]
+    assert [is_inside(runs, child) for child in asked] == [True, False, False, False, True, False, False]
 
 
 @given(st.lists(st.integers(0, 500), max_size=60), st.lists(st.integers(0, 500), max_size=60))

@@ -269,6 +269,18 @@ def test_a_gap_left_by_a_tombstone_is_noticed() -> None:
     assert [v.values for v in database.found().kept] == [(6,)]
 
 
+def test_a_parent_group_with_a_thawed_row_still_proves_its_children() -> None:
+    database = Database("CREATE TABLE p(a INTEGER PRIMARY KEY); CREATE TABLE c(b REFERENCES p)")
+    database.fill("p", [[], [(i,) for i in range(1, 21)], [(i,) for i in range(21, 31)]])
+    table = database.store.table("p")
+    assert table is not None
+    table.thaw(np.array([30], np.int64))
+    database.fill("c", [[], [(i % 30 + 1,) for i in range(100)]])
+    assert database.found("c").kept == []
+    (figures,) = database.stats.rows()
+    assert (figures["path"], figures["groups_proven"], figures["parent_rows_read"]) == ("zones", 1, 9)
+
+
 def test_cycles_and_references_to_the_own_table_are_checked() -> None:
     database = Database(
         "CREATE TABLE a(x INTEGER PRIMARY KEY, y REFERENCES b, z REFERENCES a);"
