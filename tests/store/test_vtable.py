@@ -73,7 +73,7 @@ class Twins:
 
 
 @given(tables, st.lists(st.integers(1, 15), max_size=4), st.booleans(), st.data())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_comparison_gives_the_rows_of_an_ordinary_table(
     rows: dict[int, tuple[object, ...]], batches: list[int], alias: bool, data: st.DataObject
 ) -> None:
