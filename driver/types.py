@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import sys
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -136,11 +138,23 @@ def _exact_adapted() -> bool:
     return any((kind, PrepareProtocol) in adapters for kind in EXACT)
 
 
+def _default_adapter_used(kind: str) -> None:
+    if sys.version_info >= (3, 12):
+        warnings.warn(
+            f"The default {kind} adapter is deprecated as of Python 3.12; "
+            "see the sqlite3 documentation for suggested replacement recipes",
+            DeprecationWarning,
+            stacklevel=6,
+        )
+
+
 def _adapt_date(value: datetime.date) -> str:
+    _default_adapter_used("date")
     return value.isoformat()
 
 
 def _adapt_datetime(value: datetime.datetime) -> str:
+    _default_adapter_used("datetime")
     return value.isoformat(" ")
 
 
