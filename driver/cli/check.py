@@ -1,4 +1,4 @@
-"""`colonnade check`: is the file sound, and does every key hold?"""
+"""`colonnade check`: tells whether the file is sound and every key holds."""
 
 from __future__ import annotations
 
