@@ -117,14 +117,12 @@ class ColumnTable:
     def next_rowid(self) -> int:
         """The rowid that SQLite would give to the next row: the largest of both parts, plus 1.
 
-        AUTOINCREMENT counts on from the largest ever used. Raises OperationalError at 2**63 - 1, where
-        SQLite would look for a free rowid at random, and AUTOINCREMENT says that the table is full.
+        AUTOINCREMENT counts on from the largest ever used. 2**63 if there is no larger one: SQLite then
+        looks for a free rowid at random, and AUTOINCREMENT says that the table is full.
         """
         span, frozen = self.row_part.min_max(), self.largest_frozen()
         largest = [span[1]] if span else []
         largest += [rowid for rowid in (frozen, self.row_part.sequence()) if rowid is not None]
-        if max(largest, default=0) == INT64_MAX:
-            raise OperationalError("database or disk is full")
         return max(largest, default=0) + 1
 
     def largest_frozen(self) -> int | None:
