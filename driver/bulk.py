@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from colonnade.loader.stats import ConstraintStats
+from colonnade.parameters import bindable
 from colonnade.sql.objects import fold
 from colonnade.sql.statement import Insert, Statement
 from colonnade.store.values import SQLiteValue
@@ -64,6 +65,9 @@ class Bulk:
                 foreign_keys=session.foreign_keys,
                 storage_format=lambda: session.storage_format,
                 adapt=_adapt,
+                bindable=bindable,
+                unseen=session.unseen,
+                appended=self._appended,
             )
             self._load = BulkLoad(session.store, settings, self.stats)
         return self._load
@@ -74,30 +78,20 @@ class Bulk:
 
     def insert(self, insert: Insert, rows: Iterable[Any], *, many: bool) -> InsertResult:
         """Append the rows of an INSERT that `takes` said yes to."""
-        session, db = (
-            self._session,
-            self._session.db,
-        )  # session.unseen(), written out: rows may come one by one
-        changes, rowid = db.total_changes(), db.last_insert_rowid()
-        try:
-            result = self._made().insert(insert, rows, many=many)
-        finally:
-            session.changes_unseen += db.total_changes() - changes
-            db.set_last_insert_rowid(rowid)
-        session.changes_unseen -= result.rowcount
-        return result
+        return self._made().insert(insert, rows, many=many)
+
+    def _appended(self, count: int) -> None:
+        self._session.changes_unseen -= count
 
     def flush(self) -> None:
         """Buffered rows reach their tables."""
         if self._load is not None and self._load.pending:
-            with self._session.unseen():
-                self._load.flush()
+            self._load.flush()
 
     def validate(self) -> None:
         """Raise IntegrityError if rows that owe a check break a key."""
         if self._load is not None and self._load.pending:
-            with self._session.unseen():
-                self._load.validate()
+            self._load.validate()
 
     def wrote(self, statement: Statement) -> None:
         """Rows of a table were deleted or changed: they and those that refer to them owe a check."""

@@ -84,9 +84,6 @@ class Session:
         """Look again whether all statements may go to SQLite as they are."""
         connection = self.connection
         stored = self.store.has_column_tables()
-        if stored and not self._shows_schema:
-            register_schema_module(self.db)
-            self._shows_schema = True
         plain = not (stored or self.bulk.active or self.storage_format == "column")
         if plain != connection._plain:
             connection._plain = plain
@@ -167,7 +164,7 @@ class Session:
         insert = statement.insert if statement.verb == "INSERT" else None
         if insert is not None and self.bulk.takes(insert):
             result = self.bulk.insert(insert, iter((parameters,)), many=False)
-            self._note(cursor, plan, result.rowcount, result.lastrowid)
+            self._note(cursor, plan, result.rowcount, None)
             return
         if self._written_by_rowids(statement):
             self._write_by_rowids(cursor, plan, parameters)
@@ -213,6 +210,9 @@ class Session:
         found = self._rewritten.get(plan.text)
         if found is None:
             rewrite = introspection(plan.statement, self.store)
+            if rewrite is not None and not self._shows_schema:
+                register_schema_module(self.db)
+                self._shows_schema = True
             found = plan if rewrite is None else Plan(rewrite.sql)
             if len(self._rewritten) >= 512:
                 self._rewritten.clear()

@@ -7,7 +7,8 @@ writes. What a row owes to other rows (uniqueness, foreign keys) is not looked a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from colonnade.sql.objects import TableDef
 from colonnade.store.chunk import encode_chunk
 from colonnade.store.database import Store
-from colonnade.store.errors import IntegrityError, OperationalError
+from colonnade.store.errors import IntegrityError, OperationalError, as_sqlite
 from colonnade.store.format import ROWID_COLUMN
 from colonnade.store.keycode import KeySpec
 from colonnade.store.keyindex import KeyZone, key_zone
@@ -37,12 +38,16 @@ from colonnade.store.values import (
 class Prepared:
     """A row group ready to be put.
 
-    order  (n,) int64: order[k] is the position in the input batch of the group's row k; None: unchanged
+    order       (n,) int64: order[k] is the position in the input batch of the group's row k; None: unchanged
+    last_rowid  of the last row of the input batch; without an INTEGER PRIMARY KEY its position
+    by          whose columns and keys it was prepared for
     """
 
     group: EncodedRowGroup
     keys: dict[str, KeyZone]
     order: IntArray | None
+    last_rowid: int
+    by: Appender
 
 
 class Appender:
@@ -72,9 +77,10 @@ class Appender:
             if batch.row_count > 1 and not (rowids[1:] >= rowids[:-1]).all():
                 order = np.argsort(rowids, kind="stable")
                 batch, rowids = batch.take(order), rowids[order]
+        last_rowid = int(rowids[-1]) if order is None else int(rowids[np.argmax(order)])
         batch = replace(batch, rowids=rowids)
         group = encode_row_group(batch, self.column_ids, self.table.rowid_column)
-        return Prepared(group, self.key_zones(batch), order)
+        return Prepared(group, self.key_zones(batch), order, last_rowid, self)
 
     def needs_rowids(self, batch: RowBatch) -> bool:
         """Whether the INTEGER PRIMARY KEY has NULLs, for which SQLite chooses rowids in row order."""
@@ -88,7 +94,10 @@ class Appender:
         filled = column.data.fill_null(0) if column.kind is not Kind.NULL else None
         none = np.zeros(batch.row_count, np.int64)
         values = none if filled is None else alias_rowids(Column(column.kind, filled))
-        rowids = fill_rowids(values, nulls, self.reserve(0) - 1)
+        largest: int | None = self.reserve(0) - 1
+        if largest == 0 and not self.table.row_count():
+            largest = None
+        rowids = fill_rowids(values, nulls, largest, self._random_rowid)
         self.saw_rowid(int(rowids.max()))
         columns = list(batch.columns)
         columns[self.alias_position] = integer_column(rowids)
@@ -101,48 +110,86 @@ class Appender:
             for spec in self.specs
         }
 
-    def put(self, prepared: Prepared) -> int:
-        """Write the row group, unchecked; returns its id. On the connection's thread."""
-        group = prepared.group
+    def put(self, prepared: Prepared) -> tuple[int, int]:
+        """Write the row group, unchecked; returns its id and the rowid of the last row of the input batch.
+
+        On the connection's thread.
+        """
+        group, last_rowid = prepared.group, prepared.last_rowid
         if self.alias_position is None:
             first = self.reserve(group.row_count)
             rowids = np.arange(first, first + group.row_count, dtype=np.int64)
             chunks = {**group.chunks, ROWID_COLUMN: encode_chunk(integer_column(rowids))}
-            group = replace(group, first_rowid=first, last_rowid=first + group.row_count - 1, chunks=chunks)
+            last_rowid = first + group.row_count - 1
+            group = replace(group, first_rowid=first, last_rowid=last_rowid, chunks=chunks)
         else:
             self.saw_rowid(group.last_rowid)
-        return self.table.put(group, prepared.keys, checked=False)
+        self.table.row_part.keep_sequence(max(group.last_rowid, 0))
+        return self.table.put(group, prepared.keys, checked=False), last_rowid
 
     def reserve(self, count: int) -> int:
-        """The first of `count` consecutive new rowids."""
+        """The first of `count` consecutive new rowids; 2**63 for none where the largest there can be is taken.
+
+        SQLite then draws rowids at random, and so does this; should one be taken, validation finds it.
+        AUTOINCREMENT says "database or disk is full".
+        """
         if self.next_rowid is None:
             self.next_rowid = self.table.next_rowid()
         first = self.next_rowid
-        if first > INT64_MAX - count:
-            raise OperationalError("database or disk is full")
+        if first + count - 1 > INT64_MAX:
+            return self._random_rowid()
         self.next_rowid = first + count
         return first
+
+    def _random_rowid(self) -> int:
+        if self.definition.autoincrement:
+            raise as_sqlite(OperationalError("database or disk is full"), "SQLITE_FULL")
+        return secrets.randbelow(INT64_MAX // 2) + 1
 
     def saw_rowid(self, rowid: int) -> None:
         """Keep `next_rowid` above a rowid that the rows brought themselves."""
         if self.next_rowid is not None and rowid >= self.next_rowid:
-            self.next_rowid = min(rowid + 1, INT64_MAX)
+            self.next_rowid = rowid + 1
+        elif self.next_rowid == 1 and rowid < 0:
+            self.next_rowid = None  # of a table that was empty: it is not 1 any more
 
 
-def fill_rowids(values: IntArray, nulls: npt.NDArray[np.bool_], largest: int) -> IntArray:
+def fill_rowids(
+    values: IntArray, nulls: npt.NDArray[np.bool_], largest: int | None, at_random: Callable[[], int]
+) -> IntArray:
     """The rowids of rows inserted one after another, where a NULL takes the largest rowid so far plus one.
 
-    values   (n,) int64, any value where `nulls` is set
-    largest  the largest rowid in the table before these rows
-    Source   sqlite.org/autoinc.html: "one more than the largest ROWID in the table".
+    values     (n,) int64, any value where `nulls` is set
+    largest    the largest rowid in the table before these rows; None if it has none, which counts as 0
+               unless the first rows bring negative ones
+    at_random  for NULLs once there is no larger rowid
+    Source     sqlite.org/autoinc.html: "one more than the largest ROWID in the table".
     The largest so far obeys M[i] = max(M[i-1] + nulls[i], values[i]), so M - cumsum(nulls) is a running
     maximum.
     """
+    given = values[~nulls]
+    top = max(largest or 0, int(given.max(initial=0)))
+    if top > INT64_MAX - len(values) or (largest is None and given.min(initial=0) < 0):
+        return _fill_one_by_one(values, nulls, largest, at_random)
+    largest = largest or 0
     taken = np.cumsum(nulls)
     floor = np.where(nulls, np.int64(INT64_MIN // 2), np.maximum(values, INT64_MIN // 2)) - taken
     so_far = np.maximum(np.maximum.accumulate(floor), largest) + taken
     result: IntArray = np.where(nulls, so_far, values)
     return result
+
+
+def _fill_one_by_one(
+    values: IntArray, nulls: npt.NDArray[np.bool_], largest: int | None, at_random: Callable[[], int]
+) -> IntArray:
+    """fill_rowids where the numbers run out, or begin below 0."""
+    rowids = values.copy()
+    for row in range(len(values)):
+        if nulls[row]:
+            following = 1 if largest is None else largest + 1
+            rowids[row] = following if following <= INT64_MAX else at_random()
+        largest = int(rowids[row]) if largest is None else max(largest, int(rowids[row]))
+    return rowids
 
 
 def alias_rowids(column: Column) -> IntArray:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from colonnade.loader.append import Prepared
-from colonnade.loader.pipeline import in_order, worker_count
+from colonnade.loader.pipeline import in_order
 from colonnade.loader.rowcheck import RowChecker
-from colonnade.loader.rows import Adapt, Chunk, QuickRow, RowShape, chunks
+from colonnade.loader.rows import Adapt, Chunk, Pick, QuickRow, RowShape, chunks
 from colonnade.loader.settle import Debt, KeyViolation, finish, validate_debt
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.violations import CountedViolations
@@ -28,25 +28,37 @@ from colonnade.sql.objects import Schema, TableDef, fold
 from colonnade.sql.statement import Insert
 from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
-from colonnade.store.values import RowBatch, SQLiteValue
+from colonnade.store.errors import OperationalError
+from colonnade.store.values import INT64_MAX, RowBatch, SQLiteValue
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class BulkSettings:
-    """What the connection decides, asked anew each time."""
+    """What the connection decides, asked anew each time.
+
+    bindable  a list, tuple or mapping with the parameters of one row, whatever they came as; or raises
+    unseen    around writes that the program must not see in total_changes() and last_insert_rowid()
+    appended  told how many rows went in, for total_changes()
+    """
 
     schema: Callable[[str], Schema]
     foreign_keys: Callable[[], bool]
     storage_format: Callable[[], str]
     adapt: Adapt
+    bindable: Callable[[Any], Any]
+    unseen: Callable[[], AbstractContextManager[None]]
+    appended: Callable[[int], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InsertResult:
-    rowcount: int
-    lastrowid: int | None
+    """What an INSERT did. `error` ended an executemany whose rows before it stay; `lastrowid` None: no row."""
+
+    rowcount: int = 0
+    lastrowid: int | None = None
+    error: Exception | None = None
 
 
 @dataclass(slots=True)
@@ -54,19 +66,19 @@ class _Open:
     """A table that takes rows.
 
     pick        turns one set of parameters of the INSERT into a row
-    waiting     rows given one by one that do not make a batch yet
-    largest     the largest rowid, rows that wait included; None until a rowid is asked for
-    batch_rows  how many may wait
+    waiting     values of the rows given one by one that do not make a batch yet, row behind row
+    largest     the largest rowid, rows that wait included; None until SQLite must choose one
+    batch_rows  how many may wait; 0 until that is asked for
     """
 
     writer: TableWriter
     checker: RowChecker
     shape: RowShape
     quick: QuickRow
-    pick: Callable[[Any], Sequence[Any]] = tuple
-    waiting: list[Sequence[SQLiteValue]] = field(default_factory=list)
+    pick: Pick = tuple
+    waiting: list[SQLiteValue] = field(default_factory=list)
     largest: int | None = None
-    batch_rows: int = 1
+    batch_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +117,8 @@ class BulkLoad:
             return True
         if not insert.plain or insert.source == "DEFAULT" or self.settings.storage_format() == "row":
             return False
+        if insert.target.schema is None and self._hidden(insert.target.name):
+            return False
         definition = self._definition(insert)
         if definition is None or bulk_reason(definition) is not None:
             return False
@@ -115,6 +129,11 @@ class BulkLoad:
             self.store.table(definition.name, definition.schema) is not None
             or self.store.ineligible(definition.name, definition.schema) is None
         )
+
+    def _hidden(self, name: str) -> bool:
+        """Whether an unqualified name means a temporary table or view, whatever else is called so."""
+        query = "SELECT 1 FROM temp.sqlite_master WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')"
+        return self.store.db.execute(query, (name,)).get is not None
 
     def _definition(self, insert: Insert) -> TableDef | None:
         schema = insert.target.schema or "main"
@@ -129,19 +148,25 @@ class BulkLoad:
         Raises IntegrityError for NOT NULL, CHECK and STRICT types, with the rows before the first bad
         one appended if `many`, none otherwise; what `adapt` raises for values that SQLite cannot hold.
         """
-        if not self.store.db.in_transaction:
+        if self.store.db.in_transaction:
+            result = self._insert(insert, rows, many=many)
+        else:
             with self._transaction():
-                return self._insert(insert, rows, many=many)
-        return self._insert(insert, rows, many=many)
+                result = self._insert(insert, rows, many=many)
+        self.settings.appended(result.rowcount)
+        if result.lastrowid is not None:
+            self.store.db.set_last_insert_rowid(result.lastrowid)
+        if result.error is not None:
+            raise result.error
+        return result
 
     def _insert(self, insert: Insert, rows: Iterable[Parameters], *, many: bool) -> InsertResult:
         table = self._target(insert)
         if not insert.row_params:
             return self._append_results(table, insert, rows)
-        picked = map(table.pick, rows)
         if many:
-            return InsertResult(self._append(table, picked, keep_good=True), None)
-        return self._append_one(table, next(picked))
+            return self._append(table, rows, table.pick, keep_good=True)
+        return self._append_one(table, table.pick(next(iter(rows))))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -151,7 +176,8 @@ class BulkLoad:
         try:
             yield
             self.validate()
-            db.execute("COMMIT")
+            if db.in_transaction:  # the program's own iterator may have ended it
+                db.execute("COMMIT")
         except BaseException:
             self.rollback()
             if db.in_transaction:
@@ -175,7 +201,7 @@ class BulkLoad:
         opened.quick = QuickRow(definition, opened.shape)
         if insert.row_params:
             opened.shape.check_width(len(insert.params))
-            opened.pick = opened.shape.picker(insert)
+            opened.pick = opened.shape.picker(insert, self.settings.bindable)
         self._targets[id(insert)] = (insert, opened, opened.shape)
         self.debt.tables.add(key)
         return opened
@@ -200,55 +226,72 @@ class BulkLoad:
             given = table.quick.rowid(row)
         else:
             row = table.shape.adapted(row)
-            shaped = table.shape.shape(Chunk([row], table.shape.computed_defaults(self.store.db, 1)))
-            problem = table.checker.first(shaped.batch, late=table.checker.late)
+            batch = table.shape.shape(table.shape.chunk(self.store.db, (row,), tuple))
+            problem = table.checker.first(batch, late=table.checker.late)
             if problem is not None:
                 raise problem[1]
-            given = table.writer.given_rowid(shaped.batch)
-        if table.largest is None:
-            table.largest = table.writer.largest_rowid()
+            given = table.writer.given_rowid(batch)
+        if table.batch_rows == 0:
             table.batch_rows = self._batch_rows(table)
-        rowid = table.largest + 1 if given is None else given
-        table.largest = max(table.largest, rowid)
-        table.waiting.append(row)
-        if len(table.waiting) >= table.batch_rows:
+        rowid = self._next_rowid(table) if given is None else given
+        if table.largest is not None:
+            table.largest = max(table.largest, rowid)
+        table.waiting.extend(row)
+        if rowid > INT64_MAX:
+            rowid = self._flush(table)
+        elif len(table.waiting) >= table.batch_rows * table.shape.width:
             self._flush(table)
         return InsertResult(1, rowid)
+
+    def _next_rowid(self, table: _Open) -> int:
+        """What SQLite will give to a row without a rowid, when the rows that wait are stored.
+
+        2**63 if there is no larger one: then that is only known once the row is stored.
+        """
+        if table.largest is None:
+            self._flush(table)
+            table.largest = table.writer.next_rowid() - 1
+        return table.largest + 1
 
     def _batch_rows(self, table: _Open) -> int:
         definition = table.writer.definition
         return self.store.batch_rows(definition.name, definition.schema)
 
-    def _append(self, table: _Open, rows: Iterator[Sequence[Any]], *, keep_good: bool) -> int:
-        """Append rows of any number; returns how many. The first bad row is raised.
+    def _append(self, table: _Open, rows: Iterable[Any], pick: Pick, *, keep_good: bool) -> InsertResult:
+        """Append rows of any number up to the first bad one.
 
-        keep_good: the rows before it stay, as sqlite3's executemany leaves them.
+        keep_good: the rows before it stay, as sqlite3's executemany leaves them; else its error is raised.
         """
         self._flush(table)
-        count = 0
+        result, shape = InsertResult(), table.shape
         pieces = self._opened(
-            table, chunks(table.shape, self.store.db, rows, lambda: self._batch_rows(table))
+            table, chunks(shape, self.store.db, rows, pick, lambda: self._batch_rows(table))
         )
-        with ThreadPoolExecutor(worker_count()) as pool:
-            for ready in in_order(pool, lambda chunk: self._ready(table, chunk), pieces, worker_count()):
-                if table.checker.late and table.checker.first(ready.batch, late=True) is not None:
+        # One thread: it and the program's own iterator take turns with Python's lock, a third would only wait.
+        with ThreadPoolExecutor(1) as pool:
+            for ready in in_order(pool, lambda chunk: self._ready(table, shape, chunk), pieces, 1):
+                late = table.checker.late and ready.batch.row_count > 0
+                if late and table.checker.first(ready.batch, late=True) is not None:
                     ready = self._checked(table, ready.batch, ready.error, late=True)
-                if ready.error is None or keep_good:
-                    self._store(table, ready)
-                    count += ready.batch.row_count
-                if ready.error is not None:
+                if ready.error is not None and not keep_good:
                     raise ready.error
+                self._store_next(table, ready, result)
+                if ready.error is not None:
+                    result.error = ready.error
+                    break
         table.largest = None
-        return count
+        return result
 
     def _opened(self, table: _Open, pieces: Iterator[Chunk]) -> Iterator[Chunk]:
         for chunk in pieces:
-            table.writer.open_groups(len(chunk.rows))
+            with self.settings.unseen():
+                table.writer.open_groups(chunk.row_count)
             yield chunk
 
-    def _ready(self, table: _Open, chunk: Chunk) -> _Ready:
-        shaped = table.shape.shape(chunk)
-        return self._checked(table, shaped.batch, shaped.error, late=False)
+    def _ready(self, table: _Open, shape: RowShape, chunk: Chunk) -> _Ready:
+        if not chunk.row_count:
+            return _Ready(RowBatch(0, ()), None, chunk.error)
+        return self._checked(table, shape.shape(chunk), chunk.error, late=False)
 
     def _checked(self, table: _Open, batch: RowBatch, error: Exception | None, *, late: bool) -> _Ready:
         """The rows before the first bad one, encoded if they make a row group."""
@@ -257,38 +300,75 @@ class BulkLoad:
             batch, error = batch.slice(0, problem[0]), problem[1]
         return _Ready(batch, table.writer.prepare(batch), error)
 
-    def _store(self, table: _Open, ready: _Ready) -> None:
-        if ready.prepared is not None:
-            table.writer.put(ready.prepared)
-        elif ready.batch.row_count:
-            table.writer.write(ready.batch)
+    def _store_next(self, table: _Open, ready: _Ready, result: InsertResult) -> None:
+        """Store the next rows of an executemany, whatever the program's own iterator did meanwhile."""
+        if not ready.batch.row_count:
+            return
+        if self.store.db.in_transaction:
+            result.lastrowid = self._store(self._again(table), ready)
+        else:
+            with self._transaction():
+                result.lastrowid = self._store(self._again(table), ready)
+        result.rowcount += ready.batch.row_count
+
+    def _again(self, table: _Open) -> _Open:
+        """The table, with no rows waiting: `table` itself unless other statements have closed it."""
+        old = table.writer.definition
+        key = (fold(old.schema), fold(old.name))
+        current = self._open.get(key)
+        if current is not None:
+            self._flush(current)
+            return current
+        definition = self.settings.schema(old.schema).table(old.name)
+        if definition is None or definition.columns != old.columns:
+            raise OperationalError(f"table {old.name} was changed while rows were inserted into it")
+        self.debt.tables.add(key)
+        self._open[key] = self._open_table(definition)
+        return self._open[key]
+
+    def _store(self, table: _Open, ready: _Ready) -> int:
+        """Store rows; returns the rowid of the last."""
+        with self.settings.unseen():
+            if ready.prepared is not None and table.writer.prepared(ready.prepared):
+                return table.writer.put(ready.prepared).last_rowid
+            return table.writer.write(ready.batch).last_rowid
 
     def _append_results(self, table: _Open, insert: Insert, rows: Iterable[Parameters]) -> InsertResult:
         """INSERT … SELECT and VALUES with expressions: SQLite computes the rows, each execution atomic."""
-        db, count, rowid = self.store.db, 0, None
+        db, total = self.store.db, InsertResult()
         text = insert.source_text
         if insert.source == "SELECT":
             # The target may be read by the query: all its rows must be there before the first is stored.
             text = f"WITH colonnade_rows AS MATERIALIZED ({text}\n) SELECT * FROM colonnade_rows"
         self.flush(close=False)
         for parameters in rows:
-            with db:
-                cursor = db.cursor()
-                cursor.exec_trace = lambda c, _text, _parameters: table.shape.check_width(
-                    len(c.getdescription())
-                )
-                results = iter(cursor.execute(text, parameters))
-                count += self._append(table, results, keep_good=False)
-        if insert.source == "VALUES" and count:
-            rowid = table.writer.largest_rowid()
-        return InsertResult(count, rowid)
+            try:
+                with db:
+                    cursor = db.cursor()
+                    cursor.exec_trace = lambda c, _text, _parameters: table.shape.check_width(
+                        len(c.getdescription())
+                    )
+                    results = iter(cursor.execute(text, parameters))
+                    result = self._append(table, results, tuple, keep_good=False)
+            except BaseException:
+                # With its rows the table's turn to column format may be undone.
+                self._close()
+                self.store.invalidate()
+                raise
+            total.rowcount += result.rowcount
+            if result.rowcount:
+                total.lastrowid = result.lastrowid
+        return total
 
-    def _flush(self, table: _Open) -> None:
-        rows, table.waiting, table.largest = table.waiting, [], None
-        if not rows:
-            return
-        chunk = Chunk(rows, table.shape.computed_defaults(self.store.db, len(rows)))
-        self._store(table, self._ready(table, chunk))
+    def _flush(self, table: _Open) -> int:
+        """Store the rows that wait; returns the rowid of the last, 0 if there is none."""
+        values, table.waiting, table.largest = table.waiting, [], None
+        if not values:
+            return 0
+        width = table.shape.width
+        rows = (values[start : start + width] for start in range(0, len(values), width))
+        chunk = table.shape.chunk(self.store.db, rows, tuple)
+        return self._store(table, self._ready(table, table.shape, chunk))
 
     def flush(self, *, close: bool = True) -> None:
         """Bring buffered rows to their tables: before any statement that is not such an INSERT.
@@ -313,6 +393,10 @@ class BulkLoad:
         self.flush()
         if not self.debt:
             return
+        with self.settings.unseen():
+            self._settle()
+
+    def _settle(self) -> None:
         found = CountedViolations()
         foreign_keys = self.settings.foreign_keys()
         validate_debt(

@@ -28,13 +28,22 @@ def in_order(
     its result would have come; nothing that was started is left running then.
     """
     running: deque[Future[Result]] = deque()
+    source = iter(items)
+    error: BaseException | None = None
     try:
-        for item in items:
-            running.append(pool.submit(work, item))
+        while error is None:
+            try:
+                running.append(pool.submit(work, next(source)))
+            except StopIteration:
+                break
+            except Exception as problem:
+                error = problem
             if len(running) > ahead:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
+        if error is not None:
+            raise error
     finally:
         for future in running:
             future.cancel()

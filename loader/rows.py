@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -13,34 +14,42 @@ import numpy as np
 from colonnade.sql.affinity import apply_affinity, narrow_text
 from colonnade.sql.objects import ColumnDef, TableDef, fold
 from colonnade.sql.statement import Insert
-from colonnade.store.errors import OperationalError, ProgrammingError
+from colonnade.sql.tokens import Kind as Token
+from colonnade.sql.tokens import tokens, unquote
+from colonnade.store.errors import OperationalError, ProgrammingError, as_sqlite
 from colonnade.store.values import (
     INT64_MAX,
     INT64_MIN,
     Column,
     RowBatch,
     SQLiteValue,
+    concat_columns,
     from_python,
     null_column,
 )
 
 Adapt = Callable[[int, Any], SQLiteValue]
+Pick = Callable[[Any], Sequence[Any]]
+
+
+# Values that are converted at a time: their objects (60 bytes each for short text) are then still in a core's
+# cache, where Python had just made them; converting a whole batch at once takes twice as long.
+_PART_VALUES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Rows as they were given, at most one batch size of them, and the defaults that need SQLite."""
+    """Rows as they were given, at most one batch size of them.
 
-    rows: Sequence[Sequence[Any]]
+    given     one Column for each value of a row, no affinity applied
+    defaults  columns whose DEFAULT needs SQLite, by position in the table
+    error     what is wrong with the row behind the last of these
+    """
+
+    given: Sequence[Column]
+    row_count: int
     defaults: dict[int, Column]
-
-
-@dataclass(frozen=True, slots=True)
-class Shaped:
-    """A chunk as columns; `error` belongs to the first row that is not in `batch` any more."""
-
-    batch: RowBatch
-    error: Exception | None
+    error: Exception | None = None
 
 
 class RowShape:
@@ -67,7 +76,8 @@ class RowShape:
         )
         for place, name in enumerate(names or ()):
             if fold(name) not in places:
-                raise OperationalError(f"table {definition.name} has no column named {name}")
+                message = f"table {definition.name} has no column named {name}"
+                raise as_sqlite(OperationalError(message), "SQLITE_ERROR")
             if self.given[places[fold(name)]] is None:  # SQLite takes the first of two equal names
                 self.given[places[fold(name)]] = place
 
@@ -79,14 +89,14 @@ class RowShape:
             message = f"table {self._table} has {self.width} columns but {count} values were supplied"
         else:
             message = f"{count} values for {self.width} columns"
-        raise OperationalError(message)
+        raise as_sqlite(OperationalError(message), "SQLITE_ERROR")
 
-    def picker(self, insert: Insert) -> Callable[[Any], Sequence[Any]]:
+    def picker(self, insert: Insert, bindable: Callable[[Any], Any]) -> Pick:
         """Turns one set of parameters into a row, for an INSERT of parameters alone."""
         params = insert.params
         if all(isinstance(param, int) for param in params):
-            return _by_position([int(param) for param in params])
-        return _by_name([str(param) for param in params])
+            return _ByPosition([int(param) for param in params], bindable)
+        return _by_name([str(param) for param in params], bindable)
 
     def computed_defaults(self, db: apsw.Connection, count: int) -> dict[int, Column]:
         """`count` values for each column that rows leave out and whose DEFAULT is no literal."""
@@ -105,47 +115,60 @@ class RowShape:
         columns = zip(*rows, strict=True)
         return {index: from_python(values) for index, values in zip(wanted, columns, strict=True)}
 
-    def shape(self, chunk: Chunk) -> Shaped:
-        """The rows as columns, in any thread. Values that SQLite cannot hold end the batch before them."""
-        rows = chunk.rows
-        try:
-            columns = list(zip(*rows, strict=True)) if rows else [()] * self.width
-            if len(columns) != self.width:
-                raise ValueError
-            built = [self._column(index, column, columns, chunk) for index, column in enumerate(self.columns)]
-            return Shaped(RowBatch(len(rows), tuple(built)), None)
-        except (TypeError, ValueError, OverflowError):
-            return self._up_to_the_first_bad_row(chunk)
+    def chunk(self, db: apsw.Connection, rows: Iterable[Any], pick: Pick) -> Chunk:
+        """All of `rows` as columns, up to the first that cannot be read or holds what SQLite cannot.
 
-    def _column(
-        self, index: int, column: ColumnDef, columns: Sequence[Sequence[Any]], chunk: Chunk
-    ) -> Column:
-        place = self.given[index]
-        if place is not None:
-            values = from_python(columns[place])
-        elif index in chunk.defaults:
-            values = chunk.defaults[index].slice(0, len(chunk.rows))
-        else:
-            values = constant_default(column, len(chunk.rows))
-        return apply_affinity(narrow_text(values), column.affinity)
-
-    def _up_to_the_first_bad_row(self, chunk: Chunk) -> Shaped:
-        """The slow way, taken once a value needs an adapter or is wrong: row by row."""
-        good: list[list[SQLiteValue]] = []
+        pick  makes a row of what `rows` gives; see `picker`
+        """
+        source, parts, count = iter(rows), [], 0
         error: Exception | None = None
-        for row in chunk.rows:
+        while error is None:
+            values: list[Any] = []
             try:
-                good.append(self.adapted(row))
+                _take(values, islice(source, max(1, _PART_VALUES // self.width)), self.width, pick)
+            except Exception as problem:  # of the program's own iterator: rows before it are in
+                error = problem
+            if not values:
+                break
+            columns, bad = self._columns(values)
+            error = bad or error
+            parts.append(columns)
+            count += len(columns[0])
+        given = [concat_columns(pieces) for pieces in zip(*parts, strict=True)]
+        return Chunk(given, count, self.computed_defaults(db, count) if count else {}, error)
+
+    def _columns(self, values: list[Any]) -> tuple[list[Column], Exception | None]:
+        """Rows that stand one behind another in `values`, as columns; those before the first bad one, and its
+        error."""
+        try:
+            return [from_python(values[place :: self.width]) for place in range(self.width)], None
+        except (TypeError, ValueError, OverflowError):
+            pass
+        good: list[SQLiteValue] = []
+        error: Exception | None = None
+        for start in range(0, len(values), self.width):
+            try:
+                good.extend(self.adapted(values[start : start + self.width]))
             except Exception as problem:
                 error = problem
                 break
-        shaped = self.shape(Chunk(good, chunk.defaults))
-        return Shaped(shaped.batch, error)
+        return [from_python(good[place :: self.width]) for place in range(self.width)], error
+
+    def shape(self, chunk: Chunk) -> RowBatch:
+        """The rows as the table's columns, affinity applied, in any thread."""
+        columns = []
+        for index, (column, place) in enumerate(zip(self.columns, self.given, strict=True)):
+            if place is not None:
+                values = chunk.given[place]
+            elif index in chunk.defaults:
+                values = chunk.defaults[index]
+            else:
+                values = constant_default(column, chunk.row_count)
+            columns.append(apply_affinity(narrow_text(values), column.affinity))
+        return RowBatch(chunk.row_count, tuple(columns))
 
     def adapted(self, row: Sequence[Any]) -> list[SQLiteValue]:
         """The row with each value adapted and proven to be one that SQLite can hold."""
-        if len(row) != self.width:
-            raise _wrong_count(self.width, len(row))
         values = [
             value if type(value) in _PLAIN else self._adapt(place, value) for place, value in enumerate(row)
         ]
@@ -199,27 +222,36 @@ def _wrong_count(wanted: int, supplied: int) -> ProgrammingError:
     )
 
 
-def _by_position(places: list[int]) -> Callable[[Any], Sequence[Any]]:
-    wanted = max(places) + 1
-    same = places == list(range(len(places)))
+class _ByPosition:
+    """Parameters given by position. `in_place`: they are the row as it stands, and no call is needed."""
 
-    def pick(row: Any) -> Sequence[Any]:
+    def __init__(self, places: list[int], bindable: Callable[[Any], Any]) -> None:
+        self._places = places
+        self._wanted = max(places) + 1
+        self._bindable = bindable
+        self.in_place = places == list(range(len(places)))
+
+    def __call__(self, row: Any) -> Sequence[Any]:
+        row = self._bindable(row)
         if isinstance(row, Mapping):
-            raise ProgrammingError("Binding 1 ('?') is not a named parameter, but a mapping was supplied")
-        if len(row) != wanted:
-            raise _wrong_count(wanted, len(row))
-        return row if same else [row[place] for place in places]
+            raise ProgrammingError(
+                "Binding 1 has no name, but you supplied a dictionary (which has only names)."
+            )
+        if len(row) != self._wanted:
+            raise _wrong_count(self._wanted, len(row))
+        return row if self.in_place else [row[place] for place in self._places]
 
-    return pick
 
+def _by_name(names: list[str], bindable: Callable[[Any], Any]) -> Pick:
+    order = list(dict.fromkeys(names))
+    places = [order.index(name) for name in names]
 
-def _by_name(names: list[str]) -> Callable[[Any], Sequence[Any]]:
     def pick(row: Any) -> Sequence[Any]:
+        row = bindable(row)
         if not isinstance(row, Mapping):
-            if len(row) != len(set(names)):
-                raise _wrong_count(len(set(names)), len(row))
-            order = list(dict.fromkeys(names))
-            return [row[order.index(name)] for name in names]
+            if len(row) != len(order):
+                raise _wrong_count(len(order), len(row))
+            return [row[place] for place in places]
         try:
             return [row[name] for name in names]
         except KeyError as missing:
@@ -238,37 +270,55 @@ def constant_default(column: ColumnDef, count: int) -> Column:
     return from_python(literal).take(np.zeros(count, np.int64))
 
 
+@lru_cache
 def _literal(text: str) -> tuple[SQLiteValue] | None:
-    """The value of a DEFAULT that is a number, string, blob or NULL; None for an expression."""
-    body = text.strip()
-    number = body.lstrip("+-").replace(".", "", 1).replace("_", "")
-    is_string = body[:1] in "'xX" and body[-1:] == "'" and body.count("'") % 2 == 0
-    if not (
-        (number.isascii() and number.isdigit()) or is_string or body.upper() in ("NULL", "TRUE", "FALSE")
-    ):
+    """The value of a DEFAULT that is one literal, with a sign or without; None for an expression.
+
+    A lone word that is no keyword stands for its own text (sqlite.org/lang_createtable.html#dfltval).
+    """
+    found = [token for token in tokens(text) if token.kind is not Token.END]
+    if len(found) == 1 and (found[0].kind is Token.QUOTED or _is_word(found[0])):
+        return (unquote(found[0].text),)
+    body = found[1:] if found[0].key in ("+", "-") else found
+    if len(body) != 1 or body[0].kind not in (Token.NUMBER, Token.STRING, Token.BLOB, Token.WORD):
         return None
-    try:
-        rows: list[tuple[SQLiteValue]] = list(apsw.Connection(":memory:").execute(f"SELECT {body}"))
-    except apsw.SQLError:
+    if body[0].key in _CURRENT:
         return None
-    return rows[0]
+    value: SQLiteValue = apsw.Connection(":memory:").execute(f"SELECT {text}").get
+    return (value,)
+
+
+_CURRENT = ("CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP")
+
+
+def _is_word(token: Any) -> bool:
+    return token.kind is Token.WORD and token.key not in ("NULL", "TRUE", "FALSE", *_CURRENT)
 
 
 def chunks(
-    shape: RowShape, db: apsw.Connection, rows: Iterable[Sequence[Any]], batch_rows: Callable[[], int]
+    shape: RowShape, db: apsw.Connection, rows: Iterable[Any], pick: Pick, batch_rows: Callable[[], int]
 ) -> Iterator[Chunk]:
-    """The rows in chunks of one batch size each. A row that cannot be read ends them and is raised last."""
+    """The rows in chunks of one batch size each; a chunk with an error is the last."""
     source = iter(rows)
     while True:
-        waiting: list[Sequence[Any]] = []
-        error = None
-        try:
-            waiting.extend(islice(source, batch_rows()))
-        except Exception as problem:  # of the program's own iterator: rows before it are in
-            error = problem
-        if waiting:
-            yield Chunk(waiting, shape.computed_defaults(db, len(waiting)))
-        if error is not None:
-            raise error
-        if not waiting:
+        chunk = shape.chunk(db, islice(source, batch_rows()), pick)
+        if chunk.row_count or chunk.error is not None:
+            yield chunk
+        if not chunk.row_count or chunk.error is not None:
             return
+
+
+def _take(values: list[Any], rows: Iterable[Any], width: int, pick: Pick) -> None:
+    """Append the values of the rows, one row behind another.
+
+    A list of rows would be a million objects for Python's garbage collector to visit again and again; and
+    a program may give the same list again with other values in it.
+    """
+    extend = values.extend
+    in_place = getattr(pick, "in_place", False)
+    for row in rows:
+        kind = type(row)
+        if in_place and (kind is list or kind is tuple) and len(row) == width:
+            extend(row)
+        else:
+            extend(pick(row))

@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 from colonnade.loader.checking import ValidateLimits
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.validate import validate
-from colonnade.loader.violations import CountedViolations, Violation, ViolationBatch, ViolationSink
+from colonnade.loader.violations import (
+    FOREIGN_KEY,
+    PRIMARY_KEY,
+    UNIQUE,
+    CountedViolations,
+    Violation,
+    ViolationBatch,
+    ViolationSink,
+)
 from colonnade.sql.objects import Schema
 from colonnade.store.database import Store
-from colonnade.store.errors import IntegrityError
+from colonnade.store.errors import IntegrityError, as_sqlite
 
 TableKey = tuple[str, str]  # (schema, table), both folded
 
@@ -85,6 +93,13 @@ def finish(store: Store, tables: Iterable[TableKey], *, shrink: bool = False) ->
         table.settle_last()
 
 
+_CODES = {
+    PRIMARY_KEY: "SQLITE_CONSTRAINT_PRIMARYKEY",
+    UNIQUE: "SQLITE_CONSTRAINT_UNIQUE",
+    FOREIGN_KEY: "SQLITE_CONSTRAINT_FOREIGNKEY",
+}
+
+
 class KeyViolation(IntegrityError):
     """Rows appended in bulk break a key: fix or delete the rows in `violations`, or roll back.
 
@@ -95,6 +110,7 @@ class KeyViolation(IntegrityError):
     def __init__(self, found: CountedViolations) -> None:
         first = found.kept[0]
         super().__init__(f"{first.message} ({describe_counts(found)})")
+        as_sqlite(self, _CODES[first.kind])
         self.violations: list[Violation] = list(found.kept)
         self.counts = {f"{of.table}: {of.label}": count for of, count in found.counts.items()}
 

@@ -24,11 +24,16 @@ from colonnade.store.values import IntArray, RowBatch, to_python
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Where a batch went. `group_id` None: the row part (or the row-format table)."""
+    """Where a batch went.
+
+    group_id    None: the row part (or the row-format table)
+    last_rowid  the rowid of the last row, in the order of the batch
+    """
 
     row_count: int
     group_id: int | None
     order: IntArray | None
+    last_rowid: int
 
 
 class TableWriter:
@@ -68,38 +73,43 @@ class TableWriter:
 
     def prepare(self, batch: RowBatch) -> Prepared | None:
         """In any thread: the row group, or None if `write` must decide on the connection's thread."""
-        if self._appender is None or not self.is_group(batch.row_count):
+        appender = self._appender
+        if appender is None or not self.is_group(batch.row_count) or appender.needs_rowids(batch):
             return None
-        return None if self._appender.needs_rowids(batch) else self._appender.prepare(batch)
+        return appender.prepare(batch)
 
     def open_groups(self, row_count: int) -> None:
         """Get ready for `prepare` if a batch of `row_count` rows makes a row group."""
         if self.is_group(row_count):
             _ = self.appender
 
+    def prepared(self, group: Prepared) -> bool:
+        """Whether `group` was prepared by this writer and can be put."""
+        return self._appender is not None and group.by is self._appender
+
     def write(self, batch: RowBatch) -> Written:
         """Store one batch, whatever its size (at most the batch size)."""
         small = not self.is_group(batch.row_count)
         if small and not self._in_column_format and self._write_rows(batch):
-            return Written(batch.row_count, None, None)
+            return Written(batch.row_count, None, None, self.store.db.last_insert_rowid())
         appender = self.appender
         if appender.needs_rowids(batch):  # SQLite would look for the largest rowid in the row part alone
             batch = appender.fill_rowids(batch)
         if small and self._write_rows(batch):
-            return Written(batch.row_count, None, None)
+            return Written(batch.row_count, None, None, self.store.db.last_insert_rowid())
         return self.put(appender.prepare(batch))
 
     @property
     def _in_column_format(self) -> bool:
         return self.store.table(self.definition.name, self.definition.schema) is not None
 
-    def largest_rowid(self) -> int:
-        """The largest rowid in the table, 0 if it is empty."""
+    def next_rowid(self) -> int:
+        """The rowid that SQLite would give to the next row; 2**63 if it has to draw one at random."""
         if self._in_column_format:
-            return self.appender.reserve(0) - 1
+            return self.appender.reserve(0)
         source = f"{quote(self.definition.schema)}.{quote(self.definition.name)}"
         found = self.store.db.execute(f"SELECT max({rowid_name(self.definition)}) FROM {source}").get
-        return int(found) if isinstance(found, int) else 0
+        return int(found) + 1 if isinstance(found, int) else 1
 
     def given_rowid(self, batch: RowBatch) -> int | None:
         """The INTEGER PRIMARY KEY that the only row of `batch` brings; None where SQLite chooses."""
@@ -111,8 +121,8 @@ class TableWriter:
         return value
 
     def put(self, prepared: Prepared) -> Written:
-        group_id = self.appender.put(prepared)
-        return Written(prepared.group.row_count, group_id, prepared.order)
+        group_id, last_rowid = self.appender.put(prepared)
+        return Written(prepared.group.row_count, group_id, prepared.order, last_rowid)
 
     def _write_rows(self, batch: RowBatch) -> bool:
         """Insert natively; False if a row collides and nothing was inserted."""

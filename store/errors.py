@@ -6,6 +6,10 @@ raises is SQLite's own, with the user's table names in it.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+import apsw
+
 __all__ = [
     "Corrupt",
     "DataError",
@@ -18,6 +22,7 @@ __all__ = [
     "OperationalError",
     "ProgrammingError",
     "Warning",
+    "as_sqlite",
 ]
 
 
@@ -62,6 +67,16 @@ class ProgrammingError(DatabaseError):
 
 class NotSupportedError(DatabaseError):
     """SQLite was built without it."""
+
+
+_Error = TypeVar("_Error", bound=Error)
+
+
+def as_sqlite(error: _Error, code_name: str) -> _Error:
+    """`error`, which SQLite would have raised itself, with its result code, such as SQLITE_CONSTRAINT_CHECK."""
+    error.sqlite_errorcode = getattr(apsw, code_name)
+    error.sqlite_errorname = code_name
+    return error
 
 
 class Corrupt(DatabaseError):
