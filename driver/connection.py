@@ -209,13 +209,15 @@ class Connection:
         *sources: str | os.PathLike[str] | tuple[str, Any],
         options: LoadOptions | None = None,
         script: str | None = None,
+        script_path: str = "the schema",
         observer: Observer | None = None,
     ) -> LoadReport:
         """Load files, directories, or (table, frame) pairs, with every key checked; all or nothing.
 
         A frame is a pandas or polars frame, a pyarrow Table or RecordBatchReader, or anything else with
-        `__arrow_c_stream__`. `script` holds CREATE TABLE statements to run first. Violations of keys are in
-        the report, whose `committed` says what became of the load. See loader.load.load_files.
+        `__arrow_c_stream__`. `script` holds CREATE TABLE statements to run first, `script_path` is what
+        errors in it are blamed on. Violations of keys are in the report, whose `committed` says what became of
+        the load. See loader.load.load_files.
         """
         # Here, as programs that load no files start faster without the loader.
         from colonnade.loader.load import load_files
@@ -224,11 +226,19 @@ class Connection:
         self._check_open()
         paths = [source if isinstance(source, tuple) else os.fspath(source) for source in sources]
         try:
-            return load_files(self.store, paths, options or LoadOptions(), script=script, observer=observer)
+            return load_files(
+                self.store,
+                paths,
+                options or LoadOptions(),
+                script=script,
+                script_path=script_path,
+                observer=observer,
+            )
         except Exception as error:
             raise translate(error) from None
         finally:
-            self._schema_changed()
+            with suppress(apsw.Error):  # of a file that is no database: said already
+                self._schema_changed()
 
     # The rest
 

@@ -52,19 +52,27 @@ _CLASSES: dict[int, type[Error]] = {
 
 _COUNTS = re.compile(r"statement uses (\d+) and there are (\d+) supplied")
 _NONE_SUPPLIED = re.compile(r"Statement has (\d+) bindings")
+_LOST_SAVEPOINT = "no such savepoint: _apsw-"
 _NAMELESS = re.compile(r"Binding (\d+) has no name")
 
 
 def translate(error: Exception) -> Exception:
     """What sqlite3 would have raised where apsw or a binding raised `error`; itself where they agree."""
     if isinstance(error, apsw.Error):
-        return _from_apsw(error)
+        return _from_apsw(_origin(error))
     if isinstance(error, KeyError):  # a name that the mapping of parameters lacks
         return ProgrammingError(f"You did not supply a value for binding parameter :{error.args[0]}.")
     if isinstance(error, OverflowError):
         return OverflowError("Python int too large to convert to SQLite INTEGER")
     if isinstance(error, TypeError) and str(error).startswith("You must supply a dict or a sequence"):
         return ProgrammingError("parameters are of unsupported type")
+    return error
+
+
+def _origin(error: apsw.Error) -> apsw.Error:
+    """What made SQLite roll back by itself, a full disk say: apsw then misses the savepoint of its `with`."""
+    while _LOST_SAVEPOINT in str(error) and isinstance(error.__context__, apsw.Error):
+        error = error.__context__
     return error
 
 

@@ -30,7 +30,9 @@ from colonnade.store.values import (
     IntArray,
     Kind,
     RowBatch,
+    from_python,
     integer_column,
+    to_python,
 )
 
 
@@ -73,7 +75,8 @@ class Appender:
         if self.alias_position is None:
             rowids = np.arange(batch.row_count, dtype=np.int64)
         else:
-            rowids = alias_rowids(batch.columns[self.alias_position])
+            batch = self._narrowed(batch)
+            rowids = self.rowids(batch)
             if batch.row_count > 1 and not (rowids[1:] >= rowids[:-1]).all():
                 order = np.argsort(rowids, kind="stable")
                 batch, rowids = batch.take(order), rowids[order]
@@ -82,6 +85,13 @@ class Appender:
         group = encode_row_group(batch, self.column_ids, self.table.rowid_column)
         return Prepared(group, self.key_zones(batch), order, last_rowid, self)
 
+    def has_rowids(self, batch: RowBatch) -> bool:
+        """Whether nothing is amiss with the INTEGER PRIMARY KEY; rows may not be checked yet."""
+        if self.alias_position is None:
+            return True
+        column = batch.columns[self.alias_position]
+        return column.kind is Kind.INTEGER and not column.null_count
+
     def needs_rowids(self, batch: RowBatch) -> bool:
         """Whether the INTEGER PRIMARY KEY has NULLs, for which SQLite chooses rowids in row order."""
         return self.alias_position is not None and batch.columns[self.alias_position].null_count > 0
@@ -89,6 +99,7 @@ class Appender:
     def fill_rowids(self, batch: RowBatch) -> RowBatch:
         """`batch` with the NULLs of its INTEGER PRIMARY KEY replaced. On the connection's thread, in order."""
         assert self.alias_position is not None
+        batch = self._narrowed(batch)
         column = batch.columns[self.alias_position]
         nulls = column.data.is_null().to_numpy(zero_copy_only=False)
         filled = column.data.fill_null(0) if column.kind is not Kind.NULL else None
@@ -101,6 +112,19 @@ class Appender:
         self.saw_rowid(int(rowids.max()))
         columns = list(batch.columns)
         columns[self.alias_position] = integer_column(rowids)
+        return replace(batch, columns=tuple(columns))
+
+    def rowids(self, batch: RowBatch) -> IntArray:
+        """The INTEGER PRIMARY KEY of rows that have it in full."""
+        assert self.alias_position is not None
+        return alias_rowids(self._narrowed(batch).columns[self.alias_position])
+
+    def _narrowed(self, batch: RowBatch) -> RowBatch:
+        """`batch`, its INTEGER PRIMARY KEY as integers if rows that had something else in it were taken out."""
+        assert self.alias_position is not None
+        columns = list(batch.columns)
+        if columns[self.alias_position].kind is Kind.MIXED:
+            columns[self.alias_position] = from_python(to_python(columns[self.alias_position]))
         return replace(batch, columns=tuple(columns))
 
     def key_zones(self, batch: RowBatch) -> dict[str, KeyZone]:

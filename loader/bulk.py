@@ -9,29 +9,28 @@ here may name too many tables, never too few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
-from colonnade.loader.append import Prepared
+from colonnade.loader.opentable import OpenTable, Ready
 from colonnade.loader.pipeline import in_order
-from colonnade.loader.rowcheck import RowChecker
-from colonnade.loader.rows import Adapt, Chunk, Pick, QuickRow, RowShape, chunks
-from colonnade.loader.settle import Debt, KeyViolation, finish, validate_debt
+from colonnade.loader.rows import Adapt, Chunk, Pick, RowShape, chunks
+from colonnade.loader.settle import Debt, KeyViolation, TableKey, finish, validate_debt
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.violations import CountedViolations
-from colonnade.loader.writer import TableWriter
 from colonnade.sql.checks import bulk_reason
 from colonnade.sql.objects import Schema, TableDef, fold
 from colonnade.sql.statement import Insert
-from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
 from colonnade.store.errors import OperationalError
-from colonnade.store.values import INT64_MAX, RowBatch, SQLiteValue
 
 Parameters = Sequence[Any] | Mapping[str, Any]
+
+_MOST_TARGETS = 256  # INSERTs remembered: programs with more have their values in the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,34 +59,25 @@ class InsertResult:
     lastrowid: int | None = None
     error: Exception | None = None
 
-
-@dataclass(slots=True)
-class _Open:
-    """A table that takes rows.
-
-    pick        turns one set of parameters of the INSERT into a row
-    waiting     values of the rows given one by one that do not make a batch yet, row behind row
-    largest     the largest rowid, rows that wait included; None until SQLite must choose one
-    batch_rows  how many may wait; 0 until that is asked for
-    """
-
-    writer: TableWriter
-    checker: RowChecker
-    shape: RowShape
-    quick: QuickRow
-    pick: Pick = tuple
-    waiting: list[SQLiteValue] = field(default_factory=list)
-    largest: int | None = None
-    batch_rows: int = 0
+    def add(self, later: InsertResult) -> None:
+        """What the next execution did."""
+        self.rowcount += later.rowcount
+        if later.lastrowid is not None:
+            self.lastrowid = later.lastrowid
+        self.error = later.error
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
-    """A chunk after its work in a thread. `prepared` is None for few rows, which are inserted natively."""
+class _Target:
+    """An INSERT and the table that is open for it; holds as long as the table keeps this shape.
 
-    batch: RowBatch
-    prepared: Prepared | None
-    error: Exception | None
+    pick  turns one set of parameters into a row, for an INSERT of parameters alone
+    """
+
+    insert: Insert
+    table: OpenTable
+    shape: RowShape
+    pick: Pick
 
 
 class BulkLoad:
@@ -100,9 +90,9 @@ class BulkLoad:
         self.settings = settings
         self.enabled = False
         self.debt = Debt()
-        self._open: dict[tuple[str, str], _Open] = {}
+        self._open: dict[TableKey, OpenTable] = {}
         # By the identity of the INSERT, which parsing caches by text; valid until the tables are closed.
-        self._targets: dict[int, tuple[Insert, _Open, RowShape]] = {}
+        self._targets: dict[int, _Target] = {}
 
     @property
     def pending(self) -> bool:
@@ -126,7 +116,8 @@ class BulkLoad:
         if insert.columns is not None and not names.issuperset(map(fold, insert.columns)):
             return False
         return (
-            self.store.table(definition.name, definition.schema) is not None
+            (fold(definition.schema), fold(definition.name)) in self._open
+            or self.store.table(definition.name, definition.schema) is not None
             or self.store.ineligible(definition.name, definition.schema) is None
         )
 
@@ -161,12 +152,12 @@ class BulkLoad:
         return result
 
     def _insert(self, insert: Insert, rows: Iterable[Parameters], *, many: bool) -> InsertResult:
-        table = self._target(insert)
+        target = self._target(insert)
         if not insert.row_params:
-            return self._append_results(table, insert, rows)
+            return self._append_results(target, iter(rows), many=many)
         if many:
-            return self._append(table, rows, table.pick, keep_good=True)
-        return self._append_one(table, table.pick(next(iter(rows))))
+            return self._append(target.table, rows, target.pick, keep_good=True)
+        return InsertResult(1, target.table.take(target.pick(next(iter(rows)))))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -184,191 +175,117 @@ class BulkLoad:
                 db.execute("ROLLBACK")
             raise
 
-    def _target(self, insert: Insert) -> _Open:
-        """The open table, shaped for this INSERT. Nothing is looked up for the INSERT that came last."""
+    def _target(self, insert: Insert) -> _Target:
+        """Where the rows go, shaped for this INSERT. Nothing is looked up for one that came before."""
         known = self._targets.get(id(insert))
-        if known is not None and known[1].shape is known[2]:
-            return known[1]
+        if known is not None and known.table.shape is known.shape:
+            return known
         definition = self._definition(insert)
         assert definition is not None
-        key = (fold(definition.schema), fold(definition.name))
-        opened = self._open.get(key)
-        if opened is not None:
-            self._flush(opened)
-        else:
-            opened = self._open[key] = self._open_table(definition)
-        opened.shape = RowShape(definition, insert.columns, self.settings.adapt)
-        opened.quick = QuickRow(definition, opened.shape)
+        table = self._open.get((fold(definition.schema), fold(definition.name))) or self._opened(definition)
+        table.reshape(insert.columns)
+        pick: Pick = tuple
         if insert.row_params:
-            opened.shape.check_width(len(insert.params))
-            opened.pick = opened.shape.picker(insert, self.settings.bindable)
-        self._targets[id(insert)] = (insert, opened, opened.shape)
-        self.debt.tables.add(key)
-        return opened
+            table.shape.check_width(len(insert.params))
+            pick = table.shape.picker(insert, self.settings.bindable)
+        if len(self._targets) >= _MOST_TARGETS:
+            self._targets.clear()
+        self._targets[id(insert)] = target = _Target(insert, table, table.shape, pick)
+        return target
 
-    def _open_table(self, definition: TableDef) -> _Open:
-        writer = TableWriter(
-            self.store,
-            definition,
-            column_format=True,
-            always_groups=self.settings.storage_format() == "column",
+    def _opened(self, definition: TableDef) -> OpenTable:
+        always_groups = self.settings.storage_format() == "column"
+        table = OpenTable(
+            self.store, definition, self.settings.adapt, self.settings.unseen, always_groups=always_groups
         )
-        # Rows may wait in memory: what is known of the schema must stay true until they are stored, so the
-        # connection becomes the writer now, as SQLite makes it by the first INSERT.
-        table = self.store.table(definition.name, definition.schema)
-        name = definition.name if table is None else table.rows_name
-        self.store.db.execute(f"DELETE FROM {quote(definition.schema)}.{quote(name)} WHERE 0")
-        shape = RowShape(definition, None, self.settings.adapt)
-        return _Open(writer, RowChecker(self.store.db, definition), shape, QuickRow(definition, shape))
+        self._open[table.key] = table
+        self.debt.tables.add(table.key)
+        return table
 
-    def _append_one(self, table: _Open, row: Sequence[Any]) -> InsertResult:
-        if table.quick.passes(row):
-            given = table.quick.rowid(row)
-        else:
-            row = table.shape.adapted(row)
-            batch = table.shape.shape(table.shape.chunk(self.store.db, (row,), tuple))
-            problem = table.checker.first(batch, late=table.checker.late)
-            if problem is not None:
-                raise problem[1]
-            given = table.writer.given_rowid(batch)
-        if table.batch_rows == 0:
-            table.batch_rows = self._batch_rows(table)
-        rowid = self._next_rowid(table) if given is None else given
-        if table.largest is not None:
-            table.largest = max(table.largest, rowid)
-        table.waiting.extend(row)
-        if rowid > INT64_MAX:
-            rowid = self._flush(table)
-        elif len(table.waiting) >= table.batch_rows * table.shape.width:
-            self._flush(table)
-        return InsertResult(1, rowid)
-
-    def _next_rowid(self, table: _Open) -> int:
-        """What SQLite will give to a row without a rowid, when the rows that wait are stored.
-
-        2**63 if there is no larger one: then that is only known once the row is stored.
-        """
-        if table.largest is None:
-            self._flush(table)
-            table.largest = table.writer.next_rowid() - 1
-        return table.largest + 1
-
-    def _batch_rows(self, table: _Open) -> int:
-        definition = table.writer.definition
-        return self.store.batch_rows(definition.name, definition.schema)
-
-    def _append(self, table: _Open, rows: Iterable[Any], pick: Pick, *, keep_good: bool) -> InsertResult:
+    def _append(self, table: OpenTable, rows: Iterable[Any], pick: Pick, *, keep_good: bool) -> InsertResult:
         """Append rows of any number up to the first bad one.
 
         keep_good: the rows before it stay, as sqlite3's executemany leaves them; else its error is raised.
         """
-        self._flush(table)
+        table.flush()
         result, shape = InsertResult(), table.shape
-        pieces = self._opened(
-            table, chunks(shape, self.store.db, rows, pick, lambda: self._batch_rows(table))
-        )
-        # One thread: it and the program's own iterator take turns with Python's lock, a third would only wait.
-        with ThreadPoolExecutor(1) as pool:
-            for ready in in_order(pool, lambda chunk: self._ready(table, shape, chunk), pieces, 1):
-                late = table.checker.late and ready.batch.row_count > 0
-                if late and table.checker.first(ready.batch, late=True) is not None:
-                    ready = self._checked(table, ready.batch, ready.error, late=True)
+        pieces = chunks(shape, self.store.db, rows, pick, table.batch_rows)
+        with closing(_in_threads(table, shape, pieces)) as chunks_ready:
+            for ready in chunks_ready:
+                ready = table.late(ready)
                 if ready.error is not None and not keep_good:
                     raise ready.error
                 self._store_next(table, ready, result)
                 if ready.error is not None:
                     result.error = ready.error
                     break
-        table.largest = None
         return result
 
-    def _opened(self, table: _Open, pieces: Iterator[Chunk]) -> Iterator[Chunk]:
-        for chunk in pieces:
-            with self.settings.unseen():
-                table.writer.open_groups(chunk.row_count)
-            yield chunk
-
-    def _ready(self, table: _Open, shape: RowShape, chunk: Chunk) -> _Ready:
-        if not chunk.row_count:
-            return _Ready(RowBatch(0, ()), None, chunk.error)
-        return self._checked(table, shape.shape(chunk), chunk.error, late=False)
-
-    def _checked(self, table: _Open, batch: RowBatch, error: Exception | None, *, late: bool) -> _Ready:
-        """The rows before the first bad one, encoded if they make a row group."""
-        problem = table.checker.first(batch, late=late)
-        if problem is not None:
-            batch, error = batch.slice(0, problem[0]), problem[1]
-        return _Ready(batch, table.writer.prepare(batch), error)
-
-    def _store_next(self, table: _Open, ready: _Ready, result: InsertResult) -> None:
+    def _store_next(self, table: OpenTable, ready: Ready, result: InsertResult) -> None:
         """Store the next rows of an executemany, whatever the program's own iterator did meanwhile."""
         if not ready.batch.row_count:
             return
         if self.store.db.in_transaction:
-            result.lastrowid = self._store(self._again(table), ready)
+            result.lastrowid = self._again(table).put(ready)
         else:
             with self._transaction():
-                result.lastrowid = self._store(self._again(table), ready)
+                result.lastrowid = self._again(table).put(ready)
         result.rowcount += ready.batch.row_count
 
-    def _again(self, table: _Open) -> _Open:
+    def _again(self, table: OpenTable) -> OpenTable:
         """The table, with no rows waiting: `table` itself unless other statements have closed it."""
-        old = table.writer.definition
-        key = (fold(old.schema), fold(old.name))
-        current = self._open.get(key)
+        current = self._open.get(table.key)
         if current is not None:
-            self._flush(current)
+            current.flush()
             return current
+        old = table.definition
         definition = self.settings.schema(old.schema).table(old.name)
         if definition is None or definition.columns != old.columns:
             raise OperationalError(f"table {old.name} was changed while rows were inserted into it")
-        self.debt.tables.add(key)
-        self._open[key] = self._open_table(definition)
-        return self._open[key]
+        return self._opened(definition)
 
-    def _store(self, table: _Open, ready: _Ready) -> int:
-        """Store rows; returns the rowid of the last."""
-        with self.settings.unseen():
-            if ready.prepared is not None and table.writer.prepared(ready.prepared):
-                return table.writer.put(ready.prepared).last_rowid
-            return table.writer.write(ready.batch).last_rowid
-
-    def _append_results(self, table: _Open, insert: Insert, rows: Iterable[Parameters]) -> InsertResult:
+    def _append_results(self, target: _Target, rows: Iterator[Parameters], *, many: bool) -> InsertResult:
         """INSERT … SELECT and VALUES with expressions: SQLite computes the rows, each execution atomic."""
-        db, total = self.store.db, InsertResult()
+        insert, total = target.insert, InsertResult()
         text = insert.source_text
         if insert.source == "SELECT":
             # The target may be read by the query: all its rows must be there before the first is stored.
             text = f"WITH colonnade_rows AS MATERIALIZED ({text}\n) SELECT * FROM colonnade_rows"
-        self.flush(close=False)
+        reads = insert.source == "SELECT" or "SELECT" in text.upper()
         for parameters in rows:
+            if reads:
+                self.flush(close=False)
             try:
-                with db:
-                    cursor = db.cursor()
-                    cursor.exec_trace = lambda c, _text, _parameters: table.shape.check_width(
-                        len(c.getdescription())
-                    )
-                    results = iter(cursor.execute(text, parameters))
-                    result = self._append(table, results, tuple, keep_good=False)
-            except BaseException:
-                # With its rows the table's turn to column format may be undone.
-                self._close()
-                self.store.invalidate()
-                raise
-            total.rowcount += result.rowcount
-            if result.rowcount:
-                total.lastrowid = result.lastrowid
+                result = self._append_result(target, text, parameters)
+            except Exception as error:
+                total.error = error
+                break
+            total.add(result)
+            if many and not reads and result.rowcount == 1:  # and so it will be each time
+                computed = iter(self.store.db.cursor().executemany(text, rows))
+                total.add(self._append(target.table, computed, tuple, keep_good=True))
         return total
 
-    def _flush(self, table: _Open) -> int:
-        """Store the rows that wait; returns the rowid of the last, 0 if there is none."""
-        values, table.waiting, table.largest = table.waiting, [], None
-        if not values:
-            return 0
-        width = table.shape.width
-        rows = (values[start : start + width] for start in range(0, len(values), width))
-        chunk = table.shape.chunk(self.store.db, rows, tuple)
-        return self._store(table, self._ready(table, table.shape, chunk))
+    def _append_result(self, target: _Target, text: str, parameters: Parameters) -> InsertResult:
+        """One execution. A single row waits for more like one that was given."""
+        table = target.table
+        cursor = self.store.db.cursor()
+        cursor.exec_trace = lambda c, _text, _parameters: target.shape.check_width(len(c.getdescription()))
+        results: Iterator[Any] = iter(cursor.execute(text, parameters))
+        first = list(islice(results, 2))
+        if not first:
+            return InsertResult()
+        if len(first) == 1 and self._open.get(table.key) is table and table.shape is target.shape:
+            return InsertResult(1, table.take(first[0]))
+        table.flush()
+        try:
+            with self.store.db:
+                return self._append(table, chain(first, results), tuple, keep_good=False)
+        except BaseException:
+            # With its rows the table's turn to column format may be undone.
+            self._close()
+            self.store.invalidate()
+            raise
 
     def flush(self, *, close: bool = True) -> None:
         """Bring buffered rows to their tables: before any statement that is not such an INSERT.
@@ -376,7 +293,7 @@ class BulkLoad:
         close: others may change the tables now, so nothing known about them is kept.
         """
         for table in self._open.values():
-            self._flush(table)
+            table.flush()
         if close:
             self._close()
 
@@ -411,3 +328,17 @@ class BulkLoad:
         """The transaction is undone: forget all rows that wait and all that was owed."""
         self._close()
         self.debt = Debt()
+
+
+def _in_threads(table: OpenTable, shape: RowShape, pieces: Iterator[Chunk]) -> Generator[Ready, None, None]:
+    """The chunks checked and encoded, in order: by a thread if there are several.
+
+    By one thread: it and the program's own iterator take turns with Python's lock, a third would only wait.
+    """
+    few = list(islice(pieces, 2))
+    if len(few) < 2:
+        yield from (table.ready(shape, chunk) for chunk in few)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        opened = table.open_groups(chain(few, pieces))
+        yield from in_order(pool, lambda chunk: table.ready(shape, chunk), opened, 1)

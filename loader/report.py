@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -11,11 +12,13 @@ from typing import Any
 
 from colonnade.loader.violations import Violation
 from colonnade.store.counters import Snapshot
+from colonnade.store.values import SQLiteValue
 
 
 @dataclass(slots=True)
 class TableReport:
-    """One table of a load. Seconds of a phase are the connection thread's; parsing overlaps with it."""
+    """One table of a load. Seconds are the connection thread's: parsing and encoding overlap with them, and the
+    next table's begin while this one is validated."""
 
     table: str
     sources: list[str]
@@ -70,7 +73,7 @@ class LoadReport:
         return sum(self.violation_counts.values())
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts and lists; BLOB key values as {"blob": hex}."""
+        """Plain dicts and lists; key values as `value_json` gives them."""
         content = asdict(self)
         content["violations"] = [violation_json(violation) for violation in self.violations]
         content["rows"], content["rejected"] = self.rows, self.rejected
@@ -97,7 +100,14 @@ def peak_rss_bytes() -> int:
 
 def violation_json(violation: Violation) -> dict[str, Any]:
     content = asdict(violation)
-    content["values"] = [
-        {"blob": value.hex()} if isinstance(value, bytes) else value for value in violation.values
-    ]
+    content["values"] = list(map(value_json, violation.values))
     return content
+
+
+def value_json(value: SQLiteValue) -> Any:
+    """A value as JSON can hold it: BLOBs as {"blob": hex}, infinities as {"real": "inf"}."""
+    if isinstance(value, bytes):
+        return {"blob": value.hex()}
+    if isinstance(value, float) and math.isinf(value):
+        return {"real": str(value)}
+    return value

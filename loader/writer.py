@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from colonnade.loader.append import Appender, Prepared, alias_rowids
+from colonnade.loader.append import Appender, Prepared
 from colonnade.sql.objects import TableDef
 from colonnade.sql.tokens import quote
 from colonnade.store.catalog import visible_rowid
@@ -74,7 +74,7 @@ class TableWriter:
     def prepare(self, batch: RowBatch) -> Prepared | None:
         """In any thread: the row group, or None if `write` must decide on the connection's thread."""
         appender = self._appender
-        if appender is None or not self.is_group(batch.row_count) or appender.needs_rowids(batch):
+        if appender is None or not self.is_group(batch.row_count) or not appender.has_rowids(batch):
             return None
         return appender.prepare(batch)
 
@@ -107,9 +107,11 @@ class TableWriter:
         """The rowid that SQLite would give to the next row; 2**63 if it has to draw one at random."""
         if self._in_column_format:
             return self.appender.reserve(0)
-        source = f"{quote(self.definition.schema)}.{quote(self.definition.name)}"
-        found = self.store.db.execute(f"SELECT max({rowid_name(self.definition)}) FROM {source}").get
-        return int(found) + 1 if isinstance(found, int) else 1
+        db, schema, name = self.store.db, quote(self.definition.schema), self.definition.name
+        found = [db.execute(f"SELECT max({rowid_name(self.definition)}) FROM {schema}.{quote(name)}").get]
+        if self.definition.autoincrement:
+            found.append(db.execute(f"SELECT seq FROM {schema}.sqlite_sequence WHERE name = ?", (name,)).get)
+        return max((rowid for rowid in found if isinstance(rowid, int)), default=0) + 1
 
     def given_rowid(self, batch: RowBatch) -> int | None:
         """The INTEGER PRIMARY KEY that the only row of `batch` brings; None where SQLite chooses."""
@@ -147,8 +149,7 @@ class TableWriter:
             self.forget_rowids()
             return False
         if table is not None and self.appender.alias_position is not None:
-            alias = alias_rowids(batch.columns[self.appender.alias_position])
-            self.appender.saw_rowid(int(alias.max()))
+            self.appender.saw_rowid(int(self.appender.rowids(batch).max()))
         return True
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from colonnade import connect
 from colonnade.cli.output import console, print_table
 from colonnade.store.check import check
-from colonnade.store.errors import OperationalError
+from colonnade.store.errors import DatabaseError, OperationalError
 
 _SHOWN = 100
 
@@ -42,9 +42,14 @@ def run(args: argparse.Namespace) -> int:
     try:
         pages = [text for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
         findings = [(f.table, f.group, f.what) for f in check(connection.store)]
-        cursor = connection.execute("PRAGMA constraint_check")
-        header = [column[0] for column in cursor.description]
-        keys = cursor.fetchall()
+        try:
+            cursor = connection.execute("PRAGMA constraint_check")
+        except DatabaseError as error:  # what is damaged cannot be checked
+            header, keys = [], []
+            findings.append(("", None, f"keys could not be checked: {error}"))
+        else:
+            header = [column[0] for column in cursor.description]
+            keys = cursor.fetchall()
     finally:
         connection.close()
     if args.json:
@@ -64,7 +69,7 @@ def show(
 ) -> None:
     out = console()
     for text in pages:
-        out.print(f"pages: {text}", markup=False)
+        out.print(f"pages: {text}")
     print_table(out, "column chunks", ("table", "row group", "finding"), findings[:_SHOWN])
     print_table(out, "keys", header, keys[:_SHOWN])
     for what, count in (("findings in column chunks", len(findings)), ("violations of keys", len(keys))):

