@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, Protocol
 
 import apsw
@@ -13,11 +14,11 @@ import numpy as np
 
 from colonnade.loader.ledger import Ledger
 from colonnade.loader.options import LoadOptions
-from colonnade.loader.pipeline import worker_count
+from colonnade.loader.pipeline import in_order, worker_count
 from colonnade.loader.quarantine import Quarantine
 from colonnade.loader.report import LoadReport, TableReport, pager_figures, peak_rss_bytes
 from colonnade.loader.settle import Debt, finish, validate_debt
-from colonnade.loader.sources import LoadError, SourceFile, find_sources
+from colonnade.loader.sources import LoadError, SourceFile, Task, find_sources
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.tableload import BadRows, Frame, Piece, TableLoad
 from colonnade.loader.violations import CountedViolations, ViolationBatch
@@ -151,28 +152,54 @@ class _Load:
             if schema.table(table) is None:
                 raise LoadError(f"no such table: {table}")
             files.setdefault(fold(table), []).append(Frame(table, data))
-        for cycle in schema.load_order(list(files)):
-            definitions = [schema.tables[fold(name)] for name in cycle]
-            reports = [self._load_table(table, files[fold(table.name)]) for table in definitions]
-            self._settle(definitions, reports)
-            if self.found.total and self.options.on_violation == "abort":
+        cycles = [[schema.tables[fold(name)] for name in cycle] for cycle in schema.load_order(list(files))]
+        started: list[list[TableLoad]] = []
+
+        def tasks() -> Iterator[tuple[int, TableLoad, Task]]:
+            """The pieces of all tables: the threads begin with the next table while one is validated."""
+            for number, definitions in enumerate(cycles):
+                started.append([])
+                for definition in definitions:
+                    table = self._start(definition, files[fold(definition.name)])
+                    started[number].append(table)
+                    for task in table.tasks(files[fold(definition.name)]):
+                        yield number, table, task
+
+        settled = 0
+        with ThreadPoolExecutor(worker_count(), "colonnade-load") as pool:
+            results = in_order(pool, _work, tasks(), worker_count())
+            with closing(results):
+                for number, table, pieces in results:
+                    while settled < number:
+                        self._settle(started[settled])
+                        settled += 1
+                        if self._is_over:
+                            return
+                    self._keep_all(table, pieces)
+        for tables in started[settled:]:
+            self._settle(tables)
+            if self._is_over:
                 return
 
-    def _load_table(self, definition: TableDef, files: Sequence[SourceFile | Frame]) -> TableReport:
+    @property
+    def _is_over(self) -> bool:
+        return self.found.total > 0 and self.options.on_violation == "abort"
+
+    def _start(self, definition: TableDef, files: Sequence[SourceFile | Frame]) -> TableLoad:
         report = TableReport(definition.name, [file.path for file in files])
         self.report.tables.append(report)
         sizes = [file.byte_count for file in files]
         known = None if None in sizes else sum(size or 0 for size in sizes)
         self.observer.table_started(definition.name, known)
+        return TableLoad(self.store, definition, self._writer(definition), self.options, report)
+
+    def _keep_all(self, table: TableLoad, pieces: Sequence[Piece]) -> None:
         started = time.perf_counter()
-        table = TableLoad(self.store, definition, self._writer(definition), self.options, report)
-        with ThreadPoolExecutor(worker_count(), "colonnade-load") as pool:
-            for file in files:
-                for piece in table.pieces(file, pool):
-                    self._keep(table, piece)
-                    self.observer.advanced(definition.name, piece.batch.row_count, piece.input_bytes)
-        report.seconds += time.perf_counter() - started
-        return report
+        for piece in pieces:
+            piece = table.late(piece)
+            self._keep(table, piece)
+            self.observer.advanced(table.definition.name, piece.batch.row_count, piece.input_bytes)
+        table.report.seconds += time.perf_counter() - started
 
     def _writer(self, definition: TableDef) -> TableWriter:
         """Row groups for all tables that may have them: then every row's source line is known."""
@@ -221,8 +248,10 @@ class _Load:
             rows = piece.rows.batch.take(positions)
             self.quarantine.add_rows(table.definition, rows, reasons, piece.rows.provenance, positions)
 
-    def _settle(self, definitions: Sequence[TableDef], reports: Sequence[TableReport]) -> None:
+    def _settle(self, tables: Sequence[TableLoad]) -> None:
         """The end of a table (or of a cycle of tables): validate, move violations out, drop all state."""
+        definitions = [table.definition for table in tables]
+        reports = [table.report for table in tables]
         started = time.perf_counter()
         for definition in definitions:
             self.observer.phase(definition.name, "validate")
@@ -253,6 +282,11 @@ class _Load:
         return read_schema(self.store.db, schema)
 
 
+def _work(item: tuple[int, TableLoad, Task]) -> tuple[int, TableLoad, list[Piece]]:
+    number, table, task = item
+    return number, table, table.work(task)
+
+
 class _Both:
     """Violations to the counts and, for those that quarantine may take, to the quarantine."""
 
@@ -274,5 +308,7 @@ def run_script(db: apsw.Connection, script: str, path: str) -> None:
             continue
         try:
             db.execute(text)
-        except apsw.Error as error:
+        except (apsw.Error, ValueError) as error:  # ValueError: a NUL
             raise LoadError(str(error), path=path, line=line) from None
+        if not db.in_transaction:
+            raise LoadError("the statement ends the load's transaction", path=path, line=line)

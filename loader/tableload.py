@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 
 from colonnade.loader.append import Prepared
 from colonnade.loader.options import LoadOptions
-from colonnade.loader.pipeline import in_order, worker_count
 from colonnade.loader.report import TableReport
 from colonnade.loader.rowcheck import RowChecker
 from colonnade.loader.sources import (
@@ -82,21 +80,20 @@ class TableLoad:
         self.checker = RowChecker(store.db, definition)
         self._options = options
 
-    def pieces(self, file: SourceFile | Frame, pool: ThreadPoolExecutor) -> Iterator[Piece]:
-        """The file's rows in order, checked for themselves and encoded where that can be done early."""
-        if isinstance(file, Frame):
-            source: Source = open_arrow(file.data, self.definition, self._options)
-        else:
-            source = open_source(file, self.definition, self._options)
-        tasks = source.tasks(self._batch_rows)
-        for pieces in in_order(pool, self._work, tasks, worker_count()):
-            for piece in pieces:
-                yield self._late(piece)
+    def tasks(self, files: Sequence[SourceFile | Frame]) -> Iterator[Task]:
+        """The pieces of its sources, one after another. On the connection's thread."""
+        for file in files:
+            if isinstance(file, Frame):
+                source: Source = open_arrow(file.data, self.definition, self._options)
+            else:
+                source = open_source(file, self.definition, self._options)
+            yield from source.tasks(self._batch_rows)
 
     def _batch_rows(self) -> int:
         return self.store.batch_rows(self.definition.name, self.definition.schema)
 
-    def _work(self, task: Task) -> list[Piece]:
+    def work(self, task: Task) -> list[Piece]:
+        """In any thread: parse, check each row for itself, encode."""
         pieces = []
         size = task.input_bytes
         for rows in task.run():
@@ -105,7 +102,7 @@ class TableLoad:
             size = 0
         return pieces
 
-    def _late(self, piece: Piece) -> Piece:
+    def late(self, piece: Piece) -> Piece:
         """Checks that belong to the connection's thread; the few pieces with bad rows are encoded again."""
         problems = self.checker.problems(piece.rows.batch, late=True)
         return self._piece(piece.rows, problems, piece.input_bytes) if problems else piece

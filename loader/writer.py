@@ -130,6 +130,11 @@ class TableWriter:
         """Insert natively; False if a row collides and nothing was inserted."""
         db, definition = self.store.db, self.definition
         table = self.store.table(definition.name, definition.schema)
+        if table is not None and self.appender.alias_position is not None:
+            # A rowid that is in the row groups too must be in one that is not checked: then look-ups expect it.
+            frozen = table.largest_frozen()
+            if frozen is not None and int(self.appender.rowids(batch).min()) <= frozen:
+                return False
         columns = [quote(column.name) for column in definition.columns if not column.generated]
         values = [to_python(column) for column in batch.columns]
         if table is not None and self.appender.alias_position is None:

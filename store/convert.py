@@ -14,7 +14,15 @@ from contextlib import ExitStack, contextmanager
 import apsw
 
 from colonnade.store import format as disk
-from colonnade.store.catalog import ShadowNames, describe, fetch_one, quote, read_meta, write_meta
+from colonnade.store.catalog import (
+    ShadowNames,
+    column_table_names,
+    describe,
+    fetch_one,
+    quote,
+    read_meta,
+    write_meta,
+)
 from colonnade.store.switches import DEFENSIVE, FOREIGN_KEYS, LEGACY_ALTER, WRITABLE_SCHEMA, switched
 
 Texts = dict[tuple[str, str], str]  # (type, name) -> sql
@@ -75,6 +83,7 @@ def to_row_format(db: apsw.Connection, names: ShadowNames) -> None:
             db.execute(f"DROP TABLE IF EXISTS {place}.{quote(names.name + suffix)}")
         db.execute(f"ALTER TABLE {place}.{quote(names.rows_name)} RENAME TO {quote(names.name)}")
         _respell(db, names, current, spellings)
+        _respell_stored(db, names, spellings)
 
 
 def _texts(db: apsw.Connection, schema: str) -> Texts:
@@ -148,3 +157,22 @@ def _respell(
     db.execute(f"PRAGMA {place}.schema_version={version + 1}")
     # This connection has to read the schema again too, now: it cannot while a virtual table connects.
     fetch_one(db, f"SELECT 1 FROM {place}.sqlite_schema LIMIT 1")
+
+
+def _respell_stored(
+    db: apsw.Connection, names: ShadowNames, spellings: dict[tuple[str, str], list[str]]
+) -> None:
+    """The same for the DDL texts that tables still in column format keep in t_cln_meta.
+
+    They were kept while this table was in column format too, and say its row part's name in REFERENCES.
+    """
+    for other in column_table_names(db, names.schema):
+        neighbour = ShadowNames(names.schema, other)
+        parts = str(read_meta(db, neighbour, "ddl")).split(quote(names.rows_name))
+        if len(parts) == 1:
+            continue
+        spelt = spellings.get(("table", other), [])
+        if len(parts) != len(spelt) + 1:  # changed by a statement since: the meaning is the same
+            spelt = [quote(names.name)] * (len(parts) - 1)
+        text = parts[0] + "".join(form + part for form, part in zip(spelt, parts[1:], strict=True))
+        write_meta(db, neighbour, "ddl", text)

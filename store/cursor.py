@@ -62,8 +62,10 @@ class TableCursor:
         self._columns = [_NOTHING] * (len(self._table.columns) + 1)
         ids = [self._table.column_ids[position] for position in plan.positions]
         if plan.rowid_at is not None:
-            self._look_up(arguments[plan.rowid_at], ids)
-            return
+            if not self._table.rowids_repeat:
+                self._look_up(arguments[plan.rowid_at], ids)
+                return
+            plan = plan.without_look_up()  # prepared while no rowid could repeat
         self._batches = plan.scan(self._table, ids, arguments)
         self._table.open_scans += 1
         self._open = True

@@ -98,6 +98,12 @@ class Plan:
             backward,
         )
 
+    def without_look_up(self) -> Plan:
+        """The same rows by a scan of the rowid's range, which finds all rows that share it."""
+        assert self.rowid_at is not None
+        term = Term(ROWID, Op.EQ, self.rowid_at, "BINARY", is_null=False, certain=False)
+        return Plan(self.positions, None, (term,))
+
     def scan(
         self, table: ColumnTable, column_ids: Sequence[int], arguments: Sequence[SQLiteValue]
     ) -> Iterator[RowBatch]:
@@ -150,6 +156,7 @@ def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
     positions = _wanted(info.colUsed, len(table.columns), alias)
     look_up: int | None = None
     terms: list[Term] = []
+    unique = not table.rowids_repeat
     for i in range(info.nConstraint):
         if not info.get_aConstraint_usable(i):
             continue
@@ -159,7 +166,7 @@ def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
             continue
         if position == alias:
             position = ROWID
-        if position == ROWID and op is Op.EQ:
+        if position == ROWID and op is Op.EQ and unique:
             look_up = i
             break
         if info.get_aConstraintUsage_in(i):

@@ -114,6 +114,11 @@ class ColumnTable:
     def row_count(self) -> int:
         return self.row_part.count() + sum(group.live_count for group in self.state().groups)
 
+    @property
+    def rowids_repeat(self) -> bool:
+        """Whether a rowid may stand twice: an INTEGER PRIMARY KEY that a bulk load has not validated yet."""
+        return self.alias_position is not None and not all(group.checked for group in self.state().groups)
+
     def next_rowid(self) -> int:
         """The rowid that SQLite would give to the next row: the largest of both parts, plus 1.
 

@@ -24,9 +24,9 @@ def lineitem(store: Store) -> Store:
     return store
 
 
-def test_a_lineitem_row_group_has_64k_to_128k_rows(lineitem: Store) -> None:
+def test_a_lineitem_row_group_has_50k_to_128k_rows(lineitem: Store) -> None:
     hints = lineitem.hints("lineitem")
-    assert 65_536 <= hints.recommended_rows.value <= 131_072
+    assert 50_000 <= hints.recommended_rows.value <= 131_072
     assert hints.bytes_per_row.source == "declared types"
     assert lineitem.batch_rows("lineitem") == hints.recommended_rows.value
 
