@@ -280,12 +280,13 @@ class BulkLoad:
         table.flush()
         try:
             with self.store.db:
-                return self._append(table, chain(first, results), tuple, keep_good=False)
+                appended = self._append(table, chain(first, results), tuple, keep_good=False)
         except BaseException:
             # With its rows the table's turn to column format may be undone.
             self._close()
             self.store.invalidate()
             raise
+        return appended
 
     def flush(self, *, close: bool = True) -> None:
         """Bring buffered rows to their tables: before any statement that is not such an INSERT.

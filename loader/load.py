@@ -148,10 +148,10 @@ class _Load:
         paths = [source for source in sources if isinstance(source, str)]
         for file in find_sources(paths, schema, self.options):
             files.setdefault(fold(file.table), []).append(file)
-        for table, data in (source for source in sources if not isinstance(source, str)):
-            if schema.table(table) is None:
-                raise LoadError(f"no such table: {table}")
-            files.setdefault(fold(table), []).append(Frame(table, data))
+        for name, data in (source for source in sources if not isinstance(source, str)):
+            if schema.table(name) is None:
+                raise LoadError(f"no such table: {name}")
+            files.setdefault(fold(name), []).append(Frame(name, data))
         cycles = [[schema.tables[fold(name)] for name in cycle] for cycle in schema.load_order(list(files))]
         started: list[list[TableLoad]] = []
 

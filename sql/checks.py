@@ -192,10 +192,8 @@ def _checks(db: apsw.Connection, table: TableDef, batch: RowBatch) -> list[RowPr
     for check in table.checks:
         compiled = _compiled(check.expr, table)
         failing = None if compiled is None else compiled(batch)
-        if failing is None:
-            rows = _ask_sqlite(db, table, batch, check.expr)
-        else:
-            rows = failing.to_numpy(zero_copy_only=False)
+        known = None if failing is None else failing.to_numpy(zero_copy_only=False)
+        rows = _ask_sqlite(db, table, batch, check.expr) if known is None else known
         problems += _problem(CHECK, check.label, f"CHECK constraint failed: {check.label}", rows)
     return problems
 

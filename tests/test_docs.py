@@ -12,7 +12,8 @@ import pytest
 
 from colonnade.cli import build_parser
 from colonnade.pragmas import OWN
-from colonnade.store import encodings, format
+from colonnade.store import encodings
+from colonnade.store import format as disk
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -35,7 +36,9 @@ def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
             yield from action.choices.items()
 
 
-@pytest.mark.parametrize(("name", "parser"), list(commands()), ids=lambda value: getattr(value, "prog", value))
+@pytest.mark.parametrize(
+    ("name", "parser"), list(commands()), ids=lambda value: getattr(value, "prog", value)
+)
 def test_every_command_is_in_the_readme_and_every_option_has_help(
     name: str, parser: argparse.ArgumentParser
 ) -> None:
@@ -46,8 +49,8 @@ def test_every_command_is_in_the_readme_and_every_option_has_help(
 
 
 def test_every_shadow_table_and_encoding_is_in_the_format() -> None:
-    for suffix in format.SHADOW_SUFFIXES:
-        assert f"t{suffix}" in (format.__doc__ or "")
+    for suffix in disk.SHADOW_SUFFIXES:
+        assert f"t{suffix}" in (disk.__doc__ or "")
     for module in Path(encodings.__file__).parent.glob("*.py"):
         name = module.stem
         if name not in ("__init__", "base", "choose"):

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
             header, keys = [], []
             findings.append(("", None, f"keys could not be checked: {error}"))
         else:
-            header = [column[0] for column in cursor.description]
+            header = [column[0] for column in cursor.description or ()]
             keys = cursor.fetchall()
     finally:
         connection.close()

@@ -23,7 +23,13 @@ class LoadProgress(Protocol):
 
     def __enter__(self) -> LoadProgress: ...
 
-    def __exit__(self, *exc: object) -> None: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
 
     def table_started(self, table: str, input_bytes: int | None) -> None: ...
 

@@ -56,7 +56,7 @@ _PAGES = ("page_bytes", "page_count", "free_pages", "bytes_live")
 def rows_of(connection: Connection, pragma: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Column names and rows of a PRAGMA."""
     cursor = connection.execute(f"PRAGMA {pragma}")
-    return [column[0] for column in cursor.description], cursor.fetchall()
+    return [column[0] for column in cursor.description or ()], cursor.fetchall()
 
 
 def quoted(name: str) -> str:

@@ -378,7 +378,8 @@ def test_subsets_and_other_orders_of_columns(make: Make) -> None:
 DEFAULTS = """
     CREATE TABLE t(
         x, i INTEGER DEFAULT 5, m DEFAULT -5, p DEFAULT +5, r REAL DEFAULT 2, t TEXT DEFAULT 12,
-        n NUMERIC DEFAULT '1.50', s DEFAULT 'a' COLLATE NOCASE, b DEFAULT x'00ff', nul DEFAULT NULL, yes DEFAULT TRUE, bare DEFAULT word,
+        n NUMERIC DEFAULT '1.50', s DEFAULT 'a' COLLATE NOCASE, b DEFAULT x'00ff',
+        nul DEFAULT NULL, yes DEFAULT TRUE, bare DEFAULT word,
         dq DEFAULT "quoted", e DEFAULT 1e3, big DEFAULT 9223372036854775807, huge DEFAULT 9223372036854775808,
         hex DEFAULT 0x10, low DEFAULT -9223372036854775808, c DEFAULT (1 + 2), f DEFAULT (lower('ABC')),
         glued DEFAULT ('a' || abs(-3) || 'b'), nn INTEGER NOT NULL DEFAULT 3)
