@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import apsw
 
-from colonnade.sql.checks import CHECK, MISMATCH, NOT_NULL, STRICT_TYPE, RowProblem, check_batch, row_problems
+from colonnade.sql.checks import RowProblem, check_batch, row_problems
 from colonnade.sql.objects import TableDef
-from colonnade.store.errors import IntegrityError, as_sqlite
+from colonnade.store.errors import IntegrityError
 from colonnade.store.values import RowBatch
-
-_CODES = {
-    MISMATCH: "SQLITE_MISMATCH",
-    NOT_NULL: "SQLITE_CONSTRAINT_NOTNULL",
-    STRICT_TYPE: "SQLITE_CONSTRAINT_DATATYPE",
-    CHECK: "SQLITE_CONSTRAINT_CHECK",
-}
 
 
 class RowChecker:
@@ -36,6 +29,4 @@ class RowChecker:
     def first(self, batch: RowBatch, *, late: bool) -> tuple[int, IntegrityError] | None:
         """The first row that SQLite would refuse, and its error."""
         problem = check_batch(self._db, self.definition, batch) if late == self.late else None
-        if problem is None:
-            return None
-        return problem.row, as_sqlite(IntegrityError(problem.message), _CODES[problem.kind])
+        return None if problem is None else (problem.row, problem.error())

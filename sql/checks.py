@@ -18,6 +18,7 @@ from colonnade.sql.objects import CheckDef, ColumnDef, TableDef
 from colonnade.sql.predicates import compile_check
 from colonnade.sql.tokens import Kind as TokenKind
 from colonnade.sql.tokens import Token, quote, tokens, unquote
+from colonnade.store.errors import IntegrityError, as_sqlite
 from colonnade.store.values import (
     EXACT_INT,
     Column,
@@ -31,6 +32,12 @@ from colonnade.store.values import (
 BoolArray = npt.NDArray[np.bool_]
 
 MISMATCH, NOT_NULL, STRICT_TYPE, CHECK = "datatype", "NOT NULL", "STRICT", "CHECK"
+_CODES = {
+    MISMATCH: "SQLITE_MISMATCH",
+    NOT_NULL: "SQLITE_CONSTRAINT_NOTNULL",
+    STRICT_TYPE: "SQLITE_CONSTRAINT_DATATYPE",
+    CHECK: "SQLITE_CONSTRAINT_CHECK",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,10 @@ class RowProblem:
     def row(self) -> int:
         """The first of the rows."""
         return int(self.rows[0])
+
+    def error(self) -> IntegrityError:
+        """What SQLite would raise."""
+        return as_sqlite(IntegrityError(self.message), _CODES[self.kind])
 
 
 def check_batch(db: apsw.Connection, table: TableDef, batch: RowBatch) -> RowProblem | None:

@@ -2,7 +2,8 @@
 
 The rows are found once, by a SELECT of their rowids made of the user's own clauses. A DELETE then sets
 tombstones; an UPDATE thaws the rows and runs the user's text with the row part in the target's place and the
-rowids found in place of its WHERE, which must not be evaluated twice (it may call random()).
+rowids found in place of its WHERE, which must not be evaluated twice (it may call random()). Where rows share
+rowids or keys, which only rows that are not validated can, `sql.rewrite` does it instead.
 Foreign keys are off meanwhile: SQLite sees the row part alone, and whoever holds rows that are not validated
 owes their checks anyway: afterwards too for the children of rows deleted or given other keys.
 """
@@ -15,6 +16,7 @@ from typing import Any
 import apsw
 import numpy as np
 
+from colonnade.sql.rewrite import rewrite
 from colonnade.sql.schema import Schema, fold, read_schema
 from colonnade.sql.shown import home_of
 from colonnade.sql.statement import Statement, Target
@@ -36,21 +38,21 @@ def delete(store: Store, statement: Statement, params: Params = (), schema: Sche
     """Runs a DELETE without RETURNING on a table in column format; returns how many rows went.
 
     schema  of the table, if the caller has it at hand
-    Raises  NotSupportedError where a foreign key would cascade, and where a row that matches and one that
-            does not share a rowid, as rows that are not validated may
+    Raises  NotSupportedError where a foreign key would cascade
     """
-    write = _Write(store, statement, params, schema)
+    write = Write(store, statement, params, schema)
     rowids = write.matching()
     if not len(rowids):
         return 0
-    with store.db, switched(store.db, FOREIGN_KEYS, False):
-        gone = write.table.delete(rowids)
-        if gone < len(rowids):
-            store.db.execute(
-                f"DELETE FROM {write.rows} WHERE {write.rowid} IN carray(?)", (apsw.carray(rowids),)
-            )
-            gone += store.db.changes()
-        write.expect(gone, rowids)
+    with switched(store.db, FOREIGN_KEYS, False):
+        try:
+            with store.db:
+                gone = write.table.delete(rowids) + write.delete_rows(rowids)
+                if gone != len(rowids):
+                    raise _Shared
+        except _Shared:
+            with store.db:
+                return rewrite(write, rowids)[0]
     return gone
 
 
@@ -60,13 +62,19 @@ def update(store: Store, statement: Statement, params: Params = (), schema: Sche
     Raises  NotSupportedError as `delete` does, and for OR IGNORE and OR REPLACE: keys are not checked
             against rows of row groups before the validation
     """
-    write = _Write(store, statement, params, schema)
+    write = Write(store, statement, params, schema)
     rowids = write.matching()
     if not len(rowids):
         return 0
-    with store.db, switched(store.db, FOREIGN_KEYS, False):
-        write.thaw(rowids)
-        write.natively(rowids)
+    with switched(store.db, FOREIGN_KEYS, False):
+        try:
+            with store.db:
+                write.thaw(rowids)
+                write.natively(rowids)
+        except (_Shared, apsw.ConstraintError) as error:
+            _refuse_others(error)
+            with store.db:
+                return rewrite(write, rowids)[0]
     return store.db.changes()
 
 
@@ -74,16 +82,34 @@ def returning(
     store: Store, statement: Statement, params: Params = (), schema: Schema | None = None
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Runs a DELETE or UPDATE with RETURNING: names of the columns, and a row for each row changed."""
-    write = _Write(store, statement, params, schema)
+    write = Write(store, statement, params, schema)
     rowids = write.matching()
-    with store.db, switched(store.db, FOREIGN_KEYS, False):
-        write.thaw(rowids)
-        cursor = write.natively(rowids)
-        rows = cursor.fetchall()
+    with switched(store.db, FOREIGN_KEYS, False):
+        try:
+            with store.db:
+                write.thaw(rowids)
+                rows = write.natively(rowids).fetchall()
+        except (_Shared, apsw.ConstraintError) as error:
+            _refuse_others(error)
+            with store.db:
+                rows = rewrite(write, rowids)[1]
     return [column[0] for column in write.description], rows
 
 
-class _Write:
+class _Shared(Exception):
+    """Rows that match share their rowid with others."""
+
+
+_KEYS = (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY, apsw.SQLITE_CONSTRAINT_ROWID)
+
+
+def _refuse_others(error: Exception) -> None:
+    """Raise what is not about keys, which are validated later."""
+    if isinstance(error, apsw.ConstraintError) and getattr(error, "extendedresult", None) not in _KEYS:
+        raise error
+
+
+class Write:
     """One statement with its table, its parameters numbered, and the texts made of its clauses."""
 
     def __init__(self, store: Store, statement: Statement, params: Params, schema: Schema | None) -> None:
@@ -112,7 +138,8 @@ class _Write:
         where = "" if change.where is None else self._cut(change.where, self._behind(change.where))
         order = "" if change.order is None else self._cut(change.order, change.stop)
         sql = f"{self._cut(0, change.verb)} SELECT {self.alias}.{self.rowid} FROM {sources} {where}\n{order}"
-        rows = self.db.execute(sql, self._bound(sql))
+        # Not from the cache: there it could have been prepared when rowids were unique.
+        rows = self.db.execute(sql, self._bound(sql), can_cache=False)
         rowids = np.fromiter((row[0] for row in rows), np.int64)
         rowids.sort()
         return rowids if self.deletes else np.unique(rowids)
@@ -152,14 +179,22 @@ class _Write:
         found = self.db.execute(
             f"SELECT count(*) FROM {self.rows} WHERE {self.rowid} IN carray(?)", (apsw.carray(rowids),)
         ).get
-        self.expect(found, rowids)
-
-    def expect(self, found: int, rowids: IntArray) -> None:
-        """Raises NotSupportedError if there are other rows than those that matched with their rowids."""
         if found != len(rowids):
-            raise NotSupportedError(
-                f"several rows of {self.table.name} have the same rowid, {_NOT_VALIDATED}"
-            )
+            raise _Shared
+
+    def delete_rows(self, rowids: IntArray) -> int:
+        """Deletes the rows of the row part with these rowids; returns how many there were."""
+        self.db.execute(f"DELETE FROM {self.rows} WHERE {self.rowid} IN carray(?)", (apsw.carray(rowids),))
+        return self.db.changes()
+
+    def on(self, table: str) -> apsw.Cursor:
+        """Runs the user's text as it stands on another table, which has the same columns."""
+        clauses = self._cut(self._behind(self.target.stop - 1), self.change.stop)
+        sql = f"{self._cut(0, self.target.start)}{table} AS {self.alias} {clauses}"
+        cursor = self.db.cursor()
+        cursor.exec_trace = self._describe
+        cursor.execute(sql, self._bound(sql))
+        return cursor
 
     def _behind(self, clause: int) -> int:
         """Where the clause that starts there ends: at the start of the next."""

@@ -66,10 +66,7 @@ class TableCursor:
                 self._look_up(arguments[plan.rowid_at], ids)
                 return
             plan = plan.without_look_up()  # prepared while no rowid could repeat
-        self._batches = plan.scan(self._table, ids, arguments)
-        self._table.open_scans += 1
-        self._open = True
-        self._advance()
+        self._begin(plan.scan(self._table, ids, arguments))
 
     def _look_up(self, rowid: SQLiteValue, ids: Sequence[int]) -> None:
         # A rowid has INTEGER affinity: TEXT that looks like a number is compared as one.
@@ -77,9 +74,20 @@ class TableCursor:
         if not isinstance(number, int | float):
             return
         bounds = integer_bound(Op.EQ, number)
-        row = None if bounds is None else reads.row(self._table, bounds[0], ids)
+        if bounds is None:
+            return
+        if self._table.unchecked_groups():  # rows that are not validated may share a rowid
+            self._begin(self._table.scan(ids, *bounds))
+            return
+        row = reads.row(self._table, bounds[0], ids)
         if row is not None:
             self._show([row[0]], [[value] for value in row[1:]])
+
+    def _begin(self, batches: Iterator[RowBatch]) -> None:
+        self._batches = batches
+        self._table.open_scans += 1
+        self._open = True
+        self._advance()
 
     def _show(self, rowids: Values, columns: Iterable[Values]) -> None:
         """Stands before the first of some rows."""

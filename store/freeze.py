@@ -136,14 +136,24 @@ def thaw(table: ColumnTable, rowids: IntArray) -> int:
     with unnoticed(db), db:
         hits = list(_find(table, rowids))
         for hit in hits:
-            reader = table.reader(hit.group)
-            for start in range(0, len(hit.positions), _THAW_ROWS):
-                positions = hit.positions[start : start + _THAW_ROWS]
-                columns = tuple(reader.take(column_id, positions) for column_id in table.column_ids)
-                batch = RowBatch(len(positions), columns, reader.rowids_at(positions))
+            for batch in _rows(table, hit):
                 table.row_part.insert(batch)
         _bury(table, hits)
     return sum(len(hit.positions) for hit in hits)
+
+
+def copies(table: ColumnTable, rowids: IntArray) -> Iterator[RowBatch]:
+    """The rows of row groups with these rowids, all columns."""
+    for hit in list(_find(table, rowids)):
+        yield from _rows(table, hit)
+
+
+def _rows(table: ColumnTable, hit: _Hit) -> Iterator[RowBatch]:
+    reader = table.reader(hit.group)
+    for start in range(0, len(hit.positions), _THAW_ROWS):
+        positions = hit.positions[start : start + _THAW_ROWS]
+        columns = tuple(reader.take(column_id, positions) for column_id in table.column_ids)
+        yield RowBatch(len(positions), columns, reader.rowids_at(positions))
 
 
 def thaw_all(table: ColumnTable) -> int:

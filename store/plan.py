@@ -183,7 +183,8 @@ def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
         info.set_aConstraintUsage_argvIndex(term, 0)
     info.set_aConstraintUsage_argvIndex(look_up, 1)
     info.idxStr = Plan(positions, 0).encode()
-    info.idxFlags = apsw.SQLITE_INDEX_SCAN_UNIQUE
+    if not table.unchecked_groups():  # rows that are not validated may share a rowid
+        info.idxFlags = apsw.SQLITE_INDEX_SCAN_UNIQUE
     info.estimatedRows, info.estimatedCost = 1, _LOOK_UP_COST
 
 

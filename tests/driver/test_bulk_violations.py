@@ -79,11 +79,49 @@ def test_a_primary_key_given_twice(db: colonnade.Connection) -> None:
     assert str(error).startswith("UNIQUE constraint failed: p.id")
     assert error.sqlite_errorname == "SQLITE_CONSTRAINT_PRIMARYKEY"
     assert found(error) == [("p", "PRIMARY KEY", 3, (3,))]
-    db.execute("DELETE FROM p WHERE id = 3")
-    assert db.execute("SELECT count(*) FROM p").fetchone() == (6,)
-    db.execute("INSERT INTO p VALUES(3, 'n3')")
+    assert db.execute("SELECT name FROM p WHERE id = 3").fetchall() in (
+        [("n3",), ("again",)],
+        [("again",), ("n3",)],
+    )
+    assert db.execute("DELETE FROM p WHERE id = 3 AND name = 'again'").rowcount == 1
     db.commit()
     assert db.execute("SELECT * FROM p").fetchall() == names(7)
+
+
+@pytest.mark.parametrize("keep", ["n3", "again"])
+def test_either_of_two_rows_with_one_primary_key_can_be_deleted_or_changed(
+    db: colonnade.Connection, keep: str
+) -> None:
+    for rows in (names(7), [(3, "again"), (8, "n8")]):
+        db.executemany("INSERT INTO p VALUES(?, ?)", rows)
+    drop = "again" if keep == "n3" else "n3"
+    assert db.execute("UPDATE p SET id = 50 WHERE name = ?", (drop,)).rowcount == 1
+    db.commit()
+    assert db.execute("SELECT id FROM p WHERE name IN ('n3', 'again') ORDER BY id").fetchall() == [
+        (3,),
+        (50,),
+    ]
+    assert db.execute("SELECT name FROM p WHERE id = 3").fetchall() == [(keep,)]
+    db.executemany("INSERT INTO p VALUES(?, ?)", [(3, "third"), (3, "fourth")])
+    assert db.execute("DELETE FROM p WHERE name IN ('third', ?) RETURNING name", (keep,)).fetchall()
+    db.commit()
+    assert db.execute("SELECT name FROM p WHERE id = 3").fetchall() == [("fourth",)]
+
+
+def test_a_repair_by_update_keeps_not_null_and_check(path: Path) -> None:
+    db = connect(path)
+    db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT NOT NULL CHECK(a <> 'bad'))")
+    db.executemany("INSERT INTO t VALUES(?, ?)", [(1, "x"), (1, "y"), (2, "z")])
+    for value, message in (
+        (None, "NOT NULL constraint failed: t.a"),
+        ("bad", "CHECK constraint failed: a <> 'bad'"),
+    ):
+        with pytest.raises(colonnade.IntegrityError, match=message):
+            db.execute("UPDATE t SET a = ? WHERE id = 1", (value,))
+    assert db.execute("UPDATE t SET id = 7, a = 5 WHERE a = 'y'").rowcount == 1
+    db.commit()
+    assert db.execute("SELECT * FROM t").fetchall() == [(1, "x"), (2, "z"), (7, "5")]
+    db.close()
 
 
 def test_a_unique_text_under_nocase(db: colonnade.Connection) -> None:
@@ -92,9 +130,9 @@ def test_a_unique_text_under_nocase(db: colonnade.Connection) -> None:
     assert str(error).startswith("UNIQUE constraint failed: p.name")
     assert error.sqlite_errorname == "SQLITE_CONSTRAINT_UNIQUE"
     assert found(error) == [("p", "UNIQUE", 20, ("N4",))]
-    db.execute("DELETE FROM p WHERE id = 20")
+    db.execute("UPDATE p SET name = 'other' WHERE id = 20")
     db.commit()
-    assert db.execute("SELECT count(*) FROM p").fetchone() == (9,)
+    assert db.execute("SELECT count(*) FROM p").fetchone() == (10,)
 
 
 def test_a_composite_primary_key(db: colonnade.Connection) -> None:
@@ -238,7 +276,7 @@ def test_releasing_the_outermost_savepoint_validates(path: Path) -> None:
     with pytest.raises(colonnade.IntegrityError, match=r"^UNIQUE constraint failed: p\.id"):
         db.execute("RELEASE s")
     assert db.in_transaction
-    db.execute("DELETE FROM p WHERE id = 1")
+    db.execute("DELETE FROM p WHERE name = 'b'")
     db.execute("RELEASE s")
     assert not db.in_transaction
     db.close()
@@ -269,9 +307,9 @@ def test_duplicates_of_rows_that_were_there(path: Path, first: str, second: str)
             db.execute("INSERT INTO p VALUES(?, ?)", row)
     error = refused(db)
     assert {(v.kind, v.values) for v in error.violations} == {("PRIMARY KEY", (5,)), ("UNIQUE", ("N6",))}
-    db.execute("DELETE FROM p WHERE id IN (5, ?)", (count + 2,))
+    db.execute("DELETE FROM p WHERE name = 'five' OR id = ?", (count + 2,))
     db.commit()
-    assert db.execute("SELECT count(*), count(DISTINCT id) FROM p").fetchone() == (count + 1, count + 1)
+    assert db.execute("SELECT count(*), count(DISTINCT id) FROM p").fetchone() == (count + 2, count + 2)
     db.close()
 
 
@@ -303,8 +341,7 @@ def test_switching_bulk_load_off_validates(db: colonnade.Connection) -> None:
         db.execute("PRAGMA bulk_load = off")
     assert db.execute("PRAGMA bulk_load").fetchone() == (1,)
     assert db.in_transaction
-    db.execute("DELETE FROM p WHERE id = 1")
-    db.execute("INSERT INTO p VALUES(1, 'n1')")
+    db.execute("DELETE FROM p WHERE name = 'x'")
     db.execute("PRAGMA bulk_load = off")
     assert db.execute("PRAGMA bulk_load").fetchone() == (0,)
     with pytest.raises(colonnade.IntegrityError, match=r"^UNIQUE constraint failed: p\.id$"):
@@ -364,8 +401,7 @@ def test_other_connections_never_see_rows_that_are_not_validated(path: Path, jou
     other.rollback()
     refused(db)
     assert other.execute("SELECT count(*) FROM p").fetchone() == (0,)
-    db.execute("DELETE FROM p WHERE id = 9")
-    db.execute("INSERT INTO p VALUES(9, 'n9')")
+    db.execute("DELETE FROM p WHERE name = 'again'")
     db.commit()
     assert other.execute("SELECT * FROM p").fetchall() == names(9)
     other.execute("INSERT INTO p VALUES(100, 'other')")

@@ -166,7 +166,22 @@ def test_foreign_key_actions_are_refused_and_other_children_left_to_the_validati
 
 
 def test_a_failed_update_leaves_all_as_it_was(pair: Pair) -> None:
-    before = pair.db.execute("select * from [odd name]").fetchall()
+    pair.db.execute("create table w(a check(a < 10)); insert into w values(1), (2), (3)")
+    pair.store.convert("w").freeze()
     with pytest.raises(apsw.ConstraintError):
-        write.update(pair.store, parse("update [odd name] set \"x y\" = 'same'"))
-    assert pair.db.execute("select * from [odd name]").fetchall() == before
+        write.update(pair.store, parse("update w set a = a * 4"))
+    assert pair.db.execute("select * from w").fetchall() == [(1,), (2,), (3,)]
+
+
+def test_rows_given_the_same_key_wait_for_their_validation(pair: Pair) -> None:
+    assert write.update(pair.store, parse("update [odd name] set \"x y\" = 'same' where b < 2")) == 40
+    query = "select count(*), count(distinct rowid) from [odd name] where \"x y\" = 'same'"
+    assert pair.db.execute(query).fetchall() == [(40, 40)]
+    table = pair.store.table("odd name")
+    assert table is not None
+    assert table.unchecked_groups()
+    names, rows = write.returning(
+        pair.store, parse("delete from [odd name] where \"x y\" = 'same' returning b")
+    )
+    assert (names, len(rows)) == (["b"], 40)
+    assert pair.db.execute("select count(*) from [odd name]").fetchall() == [(60,)]
