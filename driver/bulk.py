@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from colonnade.loader.stats import ConstraintStats
 from colonnade.parameters import bindable
 from colonnade.sql.objects import fold
+from colonnade.sql.shown import home_of
 from colonnade.sql.statement import Insert, Statement
 from colonnade.store.values import SQLiteValue
 from colonnade.types import NATIVE, convert_binding
@@ -98,7 +99,8 @@ class Bulk:
         target = statement.target
         if self._load is None or target is None:
             return
-        key = (fold(target.schema or "main"), fold(target.name))
+        home = home_of(self._session.db, target.name, target.schema) or "main"
+        key = (fold(home), fold(target.name))
         self._load.debt.tables.add(key)
         self._load.debt.recheck.add(key)
 

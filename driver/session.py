@@ -24,6 +24,7 @@ from colonnade.savepoints import Savepoints, savepoint_name
 from colonnade.sql import write
 from colonnade.sql.names import introspection, register_schema_module
 from colonnade.sql.route import Router
+from colonnade.sql.shown import home_of
 from colonnade.sql.statement import Statement
 from colonnade.store.database import Store
 
@@ -235,12 +236,10 @@ class Session:
             return False
         self.bulk.flush()
         target = statement.target
-        if (
-            target is not None
-            and statement.verb in ("UPDATE", "DELETE")
-            and self.store.table(target.name, target.schema or "main") is not None
-        ):
-            return True
+        if target is not None and statement.verb in ("UPDATE", "DELETE"):
+            home = home_of(self.db, target.name, target.schema)
+            if home is not None and self.store.table(target.name, home) is not None:
+                return True
         if self.bulk.pending and self.router.touched(statement):
             self.bulk.validate()
         return False

@@ -264,6 +264,7 @@ class BulkLoad:
             if many and not reads and result.rowcount == 1:  # and so it will be each time
                 computed = iter(self.store.db.cursor().executemany(text, rows))
                 total.add(self._append(target.table, computed, tuple, keep_good=True))
+                break
         return total
 
     def _append_result(self, target: _Target, text: str, parameters: Parameters) -> InsertResult:

@@ -576,6 +576,20 @@ def test_an_iterator_that_raises_midway(make: Make) -> None:
     twins.done()
 
 
+def test_computed_rows_before_a_bad_one_stay(make: Make) -> None:
+    twins = make(STRICT)
+    for bad in ((3, None), (3,), (3, object()), (None, 1)):
+        twins.many(
+            "INSERT INTO t VALUES(?, 'x', ? + 1)", [*((n, n) for n in range(8)), bad, (9, 9), (10, 10)]
+        )
+        twins.check()
+    twins.many("INSERT INTO t VALUES(?, 'x', (SELECT count(*) FROM t))", [(1,), (2,), (None,), (4,)])
+    twins.many("INSERT INTO t(a) VALUES(?), (? + 1)", [(1, 2), (3, 4), (5, None), (6, 7)])
+    twins.check()
+    twins.many("INSERT INTO t(a) SELECT count(*) + ? FROM s", [(1,), (2,), (None,), (4,)])
+    twins.done()
+
+
 # --- iterators that use the connection ---------------------------------------------------------------------
 
 
@@ -696,6 +710,10 @@ def test_temporary_tables_and_those_that_they_hide(make: Make) -> None:
     twins.script("CREATE TEMP TABLE t(x)")
     twins.execute("INSERT INTO t VALUES('hidden')")
     twins.many("INSERT INTO t VALUES(?)", [(n,) for n in range(9)])
+    twins.many("INSERT INTO main.t VALUES(?, ?)", [(n, n) for n in range(9)])
+    twins.execute("UPDATE t SET x = 77 WHERE x = 3")
+    twins.execute("DELETE FROM t WHERE x < 3")
+    twins.execute("DELETE FROM main.t WHERE a < 3")
     twins.many("INSERT INTO main.t VALUES(?, ?)", [(n, n) for n in range(9)])
     twins.done()
 
