@@ -194,12 +194,10 @@ class _Load:
         return TableLoad(self.store, definition, self._writer(definition), self.options, report)
 
     def _keep_all(self, table: TableLoad, pieces: Sequence[Piece]) -> None:
-        started = time.perf_counter()
         for piece in pieces:
             piece = table.late(piece)
             self._keep(table, piece)
             self.observer.advanced(table.definition.name, piece.batch.row_count, piece.input_bytes)
-        table.report.seconds += time.perf_counter() - started
 
     def _writer(self, definition: TableDef) -> TableWriter:
         """Row groups for all tables that may have them: then every row's source line is known."""
@@ -268,7 +266,6 @@ class _Load:
             debt = Debt(set(keys), recheck=set(keys))
         seconds = time.perf_counter() - started
         reports[-1].phases["validate"] = seconds
-        reports[-1].seconds += seconds
         if not self.found.total or self.options.on_violation == "quarantine":
             finish(self.store, keys, shrink=True)
         for definition, report in zip(definitions, reports, strict=True):
@@ -276,6 +273,7 @@ class _Load:
             table = self.store.table(definition.name, definition.schema)
             report.format = "row" if table is None else "column"
             report.stored_bytes = 0 if table is None else sum(group.bytes for group in table.groups())
+            report.seconds = time.perf_counter() - report.started
             self.observer.table_finished(definition.name, report.rows)
 
     def _schema(self, schema: str) -> Schema:

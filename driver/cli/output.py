@@ -26,7 +26,8 @@ def print_table(out: Console, title: str, header: Sequence[str], rows: Iterable[
     rows = [list(row) for row in rows]
     if not rows:
         return
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    out.print(title, style="bold", markup=False)
+    table = Table(box=None, pad_edge=False)
     for index, name in enumerate(header):
         numeric = all(isinstance(row[index], int | float) or row[index] is None for row in rows)
         numeric = numeric or (index > 0 and all(str(row[index])[:1].isdigit() for row in rows))
