@@ -9,11 +9,12 @@ from typing import Any
 
 from colonnade.loader.append import Prepared
 from colonnade.loader.rowcheck import RowChecker
-from colonnade.loader.rows import Adapt, Chunk, QuickRow, RowShape
+from colonnade.loader.rows import FIRST_ROWS, Adapt, Chunk, QuickRow, RowShape, chunks
 from colonnade.loader.writer import TableWriter
 from colonnade.sql.objects import TableDef, fold
 from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
+from colonnade.store.hints import MAX_GROUP_BYTES
 from colonnade.store.values import INT64_MAX, RowBatch, SQLiteValue
 
 
@@ -54,7 +55,7 @@ class OpenTable:
         self._adapt = adapt
         self._unseen = unseen
         self._waiting: list[SQLiteValue] = []  # values of rows given one by one, row behind row
-        self._may_wait = 0  # how many rows; 0 until that is asked for
+        self._may_wait = FIRST_ROWS  # how many rows, until their bytes are looked at
         self.largest: int | None = None
         self._become_writer()
         self._shaped(None)
@@ -94,8 +95,6 @@ class OpenTable:
             if problem is not None:
                 raise problem[1]
             given = self.writer.given_rowid(batch)
-        if self._may_wait == 0:
-            self._may_wait = self.batch_rows()
         rowid = self._next_rowid() if given is None else given
         if self.largest is not None:
             self.largest = max(self.largest, rowid)
@@ -103,8 +102,18 @@ class OpenTable:
         if rowid > INT64_MAX:
             rowid = self.flush()
         elif len(self._waiting) >= self._may_wait * self.shape.width:
-            self.flush()
+            self._look_at_bytes()
         return rowid
+
+    def _look_at_bytes(self) -> None:
+        """Store the rows that wait if they make a batch; else let four times as many wait."""
+        count = len(self._waiting) // self.shape.width
+        held = sum(len(value) for value in self._waiting if isinstance(value, str | bytes))
+        most = min(self.batch_rows(), max(1, MAX_GROUP_BYTES * count // max(1, held)))
+        if count >= most:
+            self.flush()
+        else:
+            self._may_wait = min(most, count * 4)
 
     def _next_rowid(self) -> int:
         """What SQLite will give to a row without a rowid, when the rows that wait are stored.
@@ -118,12 +127,12 @@ class OpenTable:
 
     def flush(self) -> int:
         """Store the rows that wait; returns the rowid of the last, 0 if there is none."""
-        values, self._waiting, self.largest, self._may_wait = self._waiting, [], None, 0
-        if not values:
-            return 0
-        width = self.shape.width
+        values, self._waiting, self.largest = self._waiting, [], None
+        width, rowid = self.shape.width, 0
         rows = (values[start : start + width] for start in range(0, len(values), width))
-        return self.put(self.ready(self.shape, self.shape.chunk(self._store.db, rows, tuple)))
+        for chunk in chunks(self.shape, self._store.db, rows, tuple, lambda: len(values)):
+            rowid = self.put(self.ready(self.shape, chunk))
+        return rowid
 
     # --- rows in chunks --------------------------------------------------------------------------------
 

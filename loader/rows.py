@@ -17,6 +17,7 @@ from colonnade.sql.statement import Insert
 from colonnade.sql.tokens import Kind as Token
 from colonnade.sql.tokens import tokens, unquote
 from colonnade.store.errors import OperationalError, ProgrammingError, as_sqlite
+from colonnade.store.hints import MAX_GROUP_BYTES
 from colonnade.store.values import (
     INT64_MAX,
     INT64_MIN,
@@ -35,6 +36,8 @@ Pick = Callable[[Any], Sequence[Any]]
 # Values that are converted at a time: their objects (60 bytes each for short text) are then still in a core's
 # cache, where Python had just made them; converting a whole batch at once takes twice as long.
 _PART_VALUES = 16_384
+# And their bytes, as far as the rows before foretell them; the first rows, of unknown length, are few.
+_PART_BYTES, FIRST_ROWS = MAX_GROUP_BYTES // 16, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class RowShape:
         self.names = names
         self._table = definition.name
         self._adapt = adapt
+        self._part_rows = FIRST_ROWS
         places = {fold(column.name): place for place, column in enumerate(self.columns)}
         self.width = len(self.columns) if names is None else len(names)
         self.given: list[int | None] = (
@@ -116,16 +120,17 @@ class RowShape:
         return {index: from_python(values) for index, values in zip(wanted, columns, strict=True)}
 
     def chunk(self, db: apsw.Connection, rows: Iterable[Any], pick: Pick) -> Chunk:
-        """All of `rows` as columns, up to the first that cannot be read or holds what SQLite cannot.
+        """`rows` as columns, up to the first that cannot be read or holds what SQLite cannot, and not more of
+        them than a row group may have bytes.
 
         pick  makes a row of what `rows` gives; see `picker`
         """
-        source, parts, count = iter(rows), [], 0
+        source, parts, count, held = iter(rows), [], 0, 0
         error: Exception | None = None
-        while error is None:
+        while error is None and held < MAX_GROUP_BYTES:
             values: list[Any] = []
             try:
-                _take(values, islice(source, max(1, _PART_VALUES // self.width)), self.width, pick)
+                _take(values, islice(source, self._part_rows), self.width, pick)
             except Exception as problem:  # of the program's own iterator: rows before it are in
                 error = problem
             if not values:
@@ -134,8 +139,15 @@ class RowShape:
             error = bad or error
             parts.append(columns)
             count += len(columns[0])
+            held += sum(column.data.nbytes for column in columns)
+            self._part_rows = self._next_part(held // max(1, count))
         given = [concat_columns(pieces) for pieces in zip(*parts, strict=True)]
         return Chunk(given, count, self.computed_defaults(db, count) if count else {}, error)
+
+    def _next_part(self, row_bytes: int) -> int:
+        """Rows to take at once, for as many bytes of values as were seen in a row."""
+        fitting = _PART_BYTES // max(1, row_bytes)
+        return max(1, min(self._part_rows * 4, _PART_VALUES // self.width, fitting))
 
     def _columns(self, values: list[Any]) -> tuple[list[Column], Exception | None]:
         """Rows that stand one behind another in `values`, as columns; those before the first bad one, and its
@@ -298,7 +310,7 @@ def _is_word(token: Any) -> bool:
 def chunks(
     shape: RowShape, db: apsw.Connection, rows: Iterable[Any], pick: Pick, batch_rows: Callable[[], int]
 ) -> Iterator[Chunk]:
-    """The rows in chunks of one batch size each; a chunk with an error is the last."""
+    """The rows in chunks of at most one batch size; a chunk with an error is the last."""
     source = iter(rows)
     while True:
         chunk = shape.chunk(db, islice(source, batch_rows()), pick)
