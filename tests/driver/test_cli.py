@@ -6,9 +6,11 @@ import gzip
 import json
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -328,13 +330,16 @@ def test_a_command_that_only_looks_makes_no_file(shell: Shell, command: str) -> 
     assert not (shell.folder / "absent.db").exists()
 
 
-def program(shell: Shell, *arguments: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-c",
-        "from colonnade.cli import run_program; run_program()",
-        *map(str, arguments),
-    ]
+# Root may write anything, so it becomes somebody else, who may not even import what root has installed.
+NOBODY = "import os, colonnade.loader.load, rich.progress, pyarrow.csv; os.setuid(65534);"
+
+
+def program(
+    shell: Shell, *arguments: str | Path, before: str = "", **more: Any
+) -> subprocess.CompletedProcess[str]:
+    """The command as a program of its own; `before` is Python to run first."""
+    code = f"from colonnade.cli import run_program; {before} run_program()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, cwd=shell.folder, timeout=60, check=False, **more
     )
@@ -342,16 +347,22 @@ def program(shell: Shell, *arguments: str | Path, **more: Any) -> subprocess.Com
 
 def test_a_database_that_may_not_be_written(loaded: Shell) -> None:
     loaded.write("p2.csv", "50,fifty,5\n")
-    loaded.db.chmod(0o444)
-    loaded.folder.chmod(0o555)
-    as_root = os.geteuid() == 0  # who may write anything: become somebody else
-    for folder in loaded.folder.parents:
-        if as_root and folder.stat().st_uid == 0 and not folder.stat().st_mode & 0o001:
-            pytest.skip("the temporary folder is closed to other users")
-    done = program(loaded, "load", loaded.db, "p=p2.csv", **({"user": 65534} if as_root else {}))
-    loaded.folder.chmod(0o755)
-    assert (done.returncode, done.stderr) == (1, "colonnade: error: attempt to write a readonly database\n")
-    assert loaded.query("SELECT count(*) FROM p") == [(10,)]
+    with tempfile.TemporaryDirectory() as open_to_all:  # pytest's own folders are closed to other users
+        folder = Path(open_to_all)
+        for name in ("t.db", "p2.csv"):
+            shutil.copy(loaded.folder / name, folder / name)
+            (folder / name).chmod(0o444)
+        folder.chmod(0o555)
+        loaded.folder = folder
+        done = program(
+            loaded, "load", folder / "t.db", "p=p2.csv", before=NOBODY if os.geteuid() == 0 else ""
+        )
+        folder.chmod(0o755)
+        assert (done.returncode, done.stderr) == (
+            1,
+            "colonnade: error: attempt to write a readonly database\n",
+        )
+        assert loaded.query("SELECT count(*) FROM p") == [(10,)]
 
 
 def test_a_locked_database(loaded: Shell) -> None:
