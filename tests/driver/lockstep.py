@@ -9,7 +9,28 @@ from typing import Any
 import colonnade
 from tests.driver.twins import outcome, typed
 
+Make = Callable[..., "Lockstep"]
 Rows = Iterable[Any] | Callable[[Any], Iterable[Any]]
+
+
+KEYED = """
+    CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT UNIQUE COLLATE NOCASE, price DECIMAL(10, 2));
+    CREATE TABLE c(a TEXT, b REAL, p REFERENCES p, q INTEGER DEFAULT 7, PRIMARY KEY(a, b));
+    CREATE TABLE plain(a, b INTEGER, c TEXT);
+"""
+
+
+def parents(count: int, start: int = 1) -> list[tuple[Any, ...]]:
+    return [(n, f"name {n}", f"{n}.50" if n % 2 else n) for n in range(start, start + count)]
+
+
+def class_of(call: Callable[[], Any]) -> str:
+    """Only the class of an error: the messages of mixed styles differ between versions of Python."""
+    try:
+        call()
+    except Exception as error:
+        return type(error).__name__
+    return "fine"
 
 
 class Lockstep:
