@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from colonnade.store import codec
+from colonnade.store.codec import Codec
 from colonnade.store.encodings import decoder_for
 from colonnade.store.encodings.base import Block, Packed, require
 from colonnade.store.encodings.choose import choose
@@ -19,7 +20,6 @@ from colonnade.store.format import (
     CHUNK_HEADER,
     CHUNK_MAGIC,
     CODEC_STORED,
-    CODEC_ZSTD,
     FLAG_NULLS,
     MAX_GROUP_ROWS,
 )
@@ -34,10 +34,6 @@ BLOCK_ROWS = 8192
 MIN_BLOCK_ROWS = 8
 # Text is slower to decompress: 64 KB keep a point read below 0.5 ms for 3 % more bytes than 200 KB.
 _BLOCK_BYTES = 1 << 16
-# Compress where a trial leaves at most this share. zstd takes about 6 ns a byte: at 0.9, five columns of
-# TPC-H's lineitem would save 2 % of its size for 10 % more time, and be read at half the speed.
-_WORTH = 0.65
-_TRIAL_BYTES = 64  # smaller blocks are not worth a trial
 _CHECKED = CHUNK_HEADER.size - 4  # the header's own CRC comes last
 
 
@@ -94,11 +90,18 @@ def _bitmap(column: Column) -> Packed | None:
 def _assemble(fields: tuple[int, int, int, int, int], params: bytes, blocks: list[Spans]) -> bytes:
     encoding_id, kind, flags, rows, block_rows = fields
     sizes = [sum(map(len, spans)) for spans in blocks]
-    packed = _compress(blocks)
-    codec_id = CODEC_STORED if packed is None else CODEC_ZSTD
+    middle = len(blocks) // 2
+    trial = codec.choose(b"".join(blocks[middle]))
+    codec_id = CODEC_STORED
+    if trial is not None:
+        codec_id = trial[0].id
+        blocks = [
+            (trial[1],) if number == middle else _compressed(spans, trial[0])
+            for number, spans in enumerate(blocks)
+        ]
     directory, end = bytearray(), 0
     stored: list[bytes | memoryview] = []
-    for spans, size in zip(packed or blocks, sizes, strict=True):
+    for spans, size in zip(blocks, sizes, strict=True):
         crc = 0
         for span in spans:
             crc = zlib.crc32(span, crc)
@@ -113,22 +116,10 @@ def _assemble(fields: tuple[int, int, int, int, int], params: bytes, blocks: lis
     return b"".join((head, crc.to_bytes(4, "little"), directory, params, *stored))
 
 
-def _compress(blocks: list[Spans]) -> list[Spans] | None:
-    """The blocks compressed, each only where that makes it smaller; None where a trial shows it is no use."""
-    middle = len(blocks) // 2
-    raw = b"".join(blocks[middle])
-    trial = codec.compress(raw) if len(raw) >= _TRIAL_BYTES else raw
-    if len(trial) > _WORTH * len(raw):
-        return None
-    packed: list[Spans] = []
-    for number, spans in enumerate(blocks):
-        if number == middle:
-            packed.append((trial,))
-            continue
-        raw = b"".join(spans)
-        smaller = codec.compress(raw)
-        packed.append((smaller if len(smaller) < len(raw) else raw,))
-    return packed
+def _compressed(spans: Spans, method: Codec) -> Spans:
+    raw = b"".join(spans)
+    smaller = method.compress(raw)
+    return (smaller if len(smaller) < len(raw) else raw,)
 
 
 def decode_chunk(data: bytes | memoryview) -> Column:
@@ -145,11 +136,11 @@ class ChunkReader:
 
     __slots__ = (
         "_blocks_at",
+        "_codec",
         "_data",
         "_decoder",
         "_directory",
         "_nulls",
-        "_zstd",
         "block_count",
         "block_rows",
         "kind",
@@ -174,9 +165,9 @@ class ChunkReader:
         found = zlib.crc32(view[CHUNK_HEADER.size : self._blocks_at], zlib.crc32(view[:_CHECKED]))
         require(found == crc, "its head does not match its checksum")
         require(kind <= max(Kind), f"unknown kind {kind}")
-        require(codec_id in (CODEC_STORED, CODEC_ZSTD), f"unknown codec {codec_id}")
+        require(codec_id == CODEC_STORED or codec_id in codec.BY_ID, f"unknown codec {codec_id}")
         require(flags in (0, FLAG_NULLS), f"unknown flags {flags}")
-        self.kind, self._zstd, self._nulls = Kind(kind), codec_id == CODEC_ZSTD, bool(flags)
+        self.kind, self._codec, self._nulls = Kind(kind), codec.BY_ID.get(codec_id), bool(flags)
         self._directory = memoryview(view[CHUNK_HEADER.size : params_at]).cast("I")  # 3 fields a block
         self._decoder = decoder_for(encoding_id, self.kind, view[params_at : self._blocks_at])
 
@@ -232,8 +223,9 @@ class ChunkReader:
             require(zlib.crc32(stored) == crc, "a block does not match its checksum")
             require(expected is None or size == expected, "a block of an unexpected size")
             if len(stored) != size:
-                require(self._zstd, "a block of another size than its directory says")
-                stored = codec.decompress(stored, size)
+                if self._codec is None:
+                    raise Corrupt("column chunk: a block of another size than its directory says")
+                stored = self._codec.decompress(stored, size)
             blocks.append(Block(rows, stored))
         return blocks
 

@@ -38,7 +38,7 @@ A column chunk is one BLOB. Integers are little-endian.
     0       4      magic b"CLN1"
     4       1      encoding id             -> the list below
     5       1      kind                    -> store.values.Kind
-    6       1      codec of the blocks: 0 stored, 1 zstd
+    6       1      codec of the blocks: 0 stored, 1 zstd, 2 snappy
     7       1      flags; bit 0: every block begins with a null bitmap
     8       4      rows n, 1 to 1_048_576
     12      4      rows per block r, a power of two from 8
@@ -50,10 +50,10 @@ A column chunk is one BLOB. Integers are little-endian.
     ...            the blocks, one after another, each decodable with only header, directory, parameters
 
 A block is, once decompressed: the null bitmap if flagged, ceil(rows/8) bytes, bit k%8 of byte k//8 set =
-value k is present; then what the encoding writes for the rows of the block. In a chunk with codec zstd, a
-block whose bytes as stored are as many as once decompressed is stored as it is; any other is one zstd frame
-that states its content's size. An unknown magic, encoding, kind, codec or flag, a CRC that differs and a
-length that does not fit are Corrupt, never a guess.
+value k is present; then what the encoding writes for the rows of the block. In a chunk with a codec, a block
+whose bytes as stored are as many as once decompressed is stored as it is; any other is one zstd frame that
+states its content's size, or one raw snappy stream. An unknown magic, encoding, kind, codec or flag, a CRC
+that differs and a length that does not fit are Corrupt, never a guess.
 
     encoding id            for kinds                                  parameters and blocks described in
     1       nulls          all but MIXED; every value is NULL         store.encodings.nulls
@@ -75,7 +75,7 @@ FORMAT_VERSION = 1
 CHUNK_MAGIC = b"CLN1"
 CHUNK_HEADER = struct.Struct("<4sBBBBIIII")
 BLOCK_ENTRY = struct.Struct("<III")
-CODEC_STORED, CODEC_ZSTD = 0, 1
+CODEC_STORED, CODEC_ZSTD, CODEC_SNAPPY = 0, 1, 2
 FLAG_NULLS = 1
 CLASSES_INEXACT = 32
 ZONE_BOUND_BYTES = 64

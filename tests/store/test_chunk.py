@@ -18,6 +18,7 @@ from colonnade.store.format import (
     BLOCK_ENTRY,
     CHUNK_HEADER,
     CLASSES_INEXACT,
+    CODEC_SNAPPY,
     CODEC_STORED,
     CODEC_ZSTD,
     ZONE_BOUND_BYTES,
@@ -224,7 +225,7 @@ def test_damage_with_right_checksums_is_corrupt_or_some_valid_column(
 @given(
     st.sampled_from(ENCODINGS),
     st.sampled_from(list(Kind)),
-    st.sampled_from([CODEC_STORED, CODEC_ZSTD]),
+    st.sampled_from([CODEC_STORED, CODEC_ZSTD, CODEC_SNAPPY]),
     st.integers(0, 1),
     st.integers(1, 200) | st.just(1_048_576),
     st.sampled_from([8, 64, 1 << 20]),
@@ -248,13 +249,46 @@ def test_any_head_before_any_bytes_is_corrupt_or_some_valid_column(
     try_reading(seal(bytearray(head + directory + params + rest)))
 
 
-def test_a_block_that_promises_gigabytes_takes_no_memory() -> None:
-    data = bytearray(encode_chunk(from_python(["some text, again and again"] * 5 + ["x" * 5000])).data)
-    assert data[6] == CODEC_ZSTD
-    end, _, crc = BLOCK_ENTRY.unpack_from(data, CHUNK_HEADER.size)
-    BLOCK_ENTRY.pack_into(data, CHUNK_HEADER.size, end, 2**32 - 1, crc)
+TEXT = "furiously final slyly bold deposits among the blithely regular ironic requests sleep quick foxes"
+WORDS = TEXT.split()
+NOISE = np.random.default_rng(1)
+REPEATING = ["some text, again and again"] * 5 + ["x" * 5000]
+PROSE = [" ".join(NOISE.choice(WORDS, 6)) for _ in range(2000)]
+
+
+@pytest.mark.parametrize(("values", "codec"), [(REPEATING, CODEC_ZSTD), (PROSE, CODEC_SNAPPY)])
+@pytest.mark.parametrize("promised", [2**32 - 1, -1, 1])
+def test_a_block_that_promises_another_size_is_corrupt_and_takes_no_memory(
+    values: list[str], codec: int, promised: int
+) -> None:
+    data = bytearray(encode_chunk(from_python(values)).data)
+    assert data[6] == codec
+    end, size, crc = BLOCK_ENTRY.unpack_from(data, CHUNK_HEADER.size)
+    size = promised if promised > 1 else size + promised
+    BLOCK_ENTRY.pack_into(data, CHUNK_HEADER.size, end, size, crc)
     with pytest.raises(Corrupt, match="another size"):
         decode_chunk(seal(data))
+
+
+@pytest.mark.parametrize("values", [REPEATING, PROSE])
+@settings(max_examples=150, deadline=None)
+@given(at=st.integers(0, 1 << 20), byte=st.integers(0, 255), resized=st.integers(-3, 3))
+def test_compressed_bytes_that_changed_are_corrupt_or_some_text(
+    values: list[str], at: int, byte: int, resized: int
+) -> None:
+    data = bytearray(encode_chunk(from_python(values)).data)
+    first = CHUNK_HEADER.size
+    end, size, _ = BLOCK_ENTRY.unpack_from(data, first)
+    start = len(data) - BLOCK_ENTRY.unpack_from(data, first + BLOCK_ENTRY.size * (block_count(data) - 1))[0]
+    data[start + at % end] = byte
+    crc = zlib.crc32(data[start : start + end])
+    BLOCK_ENTRY.pack_into(data, first, end, size + resized, crc)
+    try_reading(seal(data))
+
+
+def block_count(data: bytearray) -> int:
+    rows, block_rows = struct.unpack_from("<II", data, 8)
+    return -(-rows // block_rows)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +297,7 @@ def test_a_block_that_promises_gigabytes_takes_no_memory() -> None:
         (0, b"CLN2", "magic"),
         (4, b"\xff", "encoding 255"),
         (5, b"\x63", "kind 99"),
-        (6, b"\x02", "codec 2"),
+        (6, b"\x03", "codec 3"),
         (7, b"\x02", "flags 2"),
         (8, b"\0\0\0\0", "0 rows"),
         (8, b"\xff\xff\xff\xff", "4294967295 rows"),
@@ -310,6 +344,9 @@ def test_incompressible_bytes_are_stored_and_text_is_compressed() -> None:
     assert stored.data[6] == CODEC_STORED
     assert packed.data[6] == CODEC_ZSTD
     assert len(packed.data) < packed.raw_bytes / 2
+    prose = encode_chunk(from_python(PROSE))
+    assert prose.data[6] == CODEC_SNAPPY
+    assert to_python(decode_chunk(prose.data)) == PROSE
 
 
 def test_a_null_may_hide_any_bytes() -> None:
