@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from colonnade import connect
-from colonnade.cli.output import console, print_report
 from colonnade.cli.progress import progress_for
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.report import LoadReport
@@ -128,4 +127,6 @@ def show(report: LoadReport, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(report.to_json(), indent=1))
     else:
+        from colonnade.cli.output import console, print_report  # rich: not needed for --json
+
         print_report(console(), report)

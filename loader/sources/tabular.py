@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc
-import pyarrow.parquet
 
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.sources.arrowvalues import Unsuitable, is_supported, to_column
@@ -179,8 +178,11 @@ def _rebatched(
 
 def open_parquet(file: SourceFile, table: TableDef, options: LoadOptions) -> TabularSource:
     """A parquet file; decoded by pyarrow a few columns chunks at a time."""
+    # Here, as it brings Arrow's filesystems and TLS with it, which no other source needs.
+    from pyarrow.parquet import ParquetFile
+
     try:
-        reader = pa.parquet.ParquetFile(file.path, pre_buffer=False)
+        reader = ParquetFile(file.path, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise LoadError(f"is no parquet file that can be read: {error}", path=file.path) from None
     rows = max(1, reader.metadata.num_rows)

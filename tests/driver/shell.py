@@ -71,7 +71,10 @@ def fails(shell: Shell, code: int, *said: str) -> None:
 
 
 # Root may write anything, so it becomes somebody else, who may not even import what root has installed.
-NOBODY = "import os, colonnade.loader.load, rich.progress, pyarrow.csv; os.setuid(65534);"
+NOBODY = (
+    "import locale, os, colonnade.cli.load, colonnade.cli.output, colonnade.loader.load, pyarrow.csv;"
+    "os.setuid(65534);"
+)
 
 
 def program(
