@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
 from typing import Any
 
 import apsw
@@ -14,7 +16,7 @@ from colonnade.store.catalog import quote, visible_rowid
 from colonnade.store.chunk import decode_chunk
 from colonnade.store.keycode import KeySpec
 from colonnade.store.keyindex import KeyZone, key_zone
-from colonnade.store.rowpart import undecodable
+from colonnade.store.rawtext import read_rows
 from colonnade.store.table import ColumnTable, RawRowGroup
 from colonnade.store.values import IntArray, StorageClass, from_python
 from colonnade.store.zonemap import ZoneMap
@@ -63,12 +65,9 @@ class RowSource:
         for column in self._columns:
             parts.append(f"count({column})")
             parts.append(f"total(typeof({column}) NOT IN ('integer', 'null'))")
-            parts.append(f"min({column})")
-            parts.append(f"max({column})")
-        try:
-            rows: list[Any] = self._db.execute(f"SELECT {', '.join(parts)} FROM {self._table}").fetchall()
-        except UnicodeDecodeError as error:
-            raise undecodable(error) from None
+            integer = f"CASE typeof({column}) WHEN 'integer' THEN {column} END"
+            parts += [f"min({integer})", f"max({integer})"]
+        rows: list[Any] = self._db.execute(f"SELECT {', '.join(parts)} FROM {self._table}").fetchall()
         count: int = rows[0][0]
         facts = rows[0][1:]
         if not count:
@@ -83,37 +82,22 @@ class RowSource:
         """From the smallest and the largest key; SQLite's own index answers, and sees that no key repeats."""
         if self._collations is None:
             return None
-        names = ", ".join(self._columns)
         present = " AND ".join(f"{column} IS NOT NULL" for column in self._columns)
         pairs = list(zip(self._columns, self._collations, strict=True))
         ends: list[Sequence[object]] = []
         for way in ("ASC", "DESC"):
             order = ", ".join(f"{column} COLLATE {fold} {way}" for column, fold in pairs)
-            sql = f"SELECT {names} FROM {self._table} WHERE {present} ORDER BY {order} LIMIT 1"
-            try:
-                ends.extend(self._db.execute(sql).fetchall())
-            except UnicodeDecodeError as error:
-                raise undecodable(error) from None
+            clauses = f"FROM {self._table} WHERE {present} ORDER BY {order} LIMIT 1"
+            ends.extend(read_rows(self._db, self._columns, clauses))
         columns = [from_python([row[i] for row in ends]) for i in range(len(pairs))]  # type: ignore[misc]
         zone = key_zone(columns, KeySpec(tuple(range(len(pairs))), tuple(self._collations)))
         return KeyZone(zone.lo, zone.hi, True)
 
     def read(self, segment: Segment) -> Iterator[Callable[[], KeyRows]]:
-        names = ", ".join(self._columns)
-        start = 0
-        sql = f"SELECT NULL, {names} FROM {self._table}"
-        if self._rowid is not None:
-            sql = f"SELECT {self._rowid}, {names} FROM {self._table} ORDER BY {self._rowid}"
-        cursor = self._db.cursor()
-        try:
-            rows = cursor.execute(sql)
-            while True:
-                try:
-                    some = [row for row, _ in zip(rows, range(_READ_ROWS), strict=False)]
-                except UnicodeDecodeError as error:
-                    raise undecodable(error) from None
-                if not some:
-                    return
+        order = "" if self._rowid is None else f" ORDER BY {self._rowid}"
+        names, start = [self._rowid or "NULL", *self._columns], 0
+        with closing(read_rows(self._db, names, f"FROM {self._table}{order}")) as rows:
+            while some := list(islice(rows, _READ_ROWS)):
                 rowids, *columns = zip(*some, strict=True)
                 positions = np.arange(start, start + len(some))
                 start += len(some)
@@ -123,8 +107,6 @@ class RowSource:
                     None if self._rowid is None else np.array(rowids, np.int64),
                 )
                 yield _given(found)
-        finally:
-            cursor.close(True)
 
     def rowids(self, segment: Segment, positions: IntArray) -> IntArray | None:
         """None: `read` gives rowids where there are any."""

@@ -23,6 +23,7 @@ from colonnade.store.values import (
     mixed_column,
     null_column,
     to_mixed,
+    utf8_rows,
 )
 
 __all__ = ["Affinity", "affinity_of", "apply_affinity", "narrow_text", "settle"]
@@ -95,6 +96,8 @@ def settle(column: Column) -> Column:
         raws = pc.if_else(pa.array(missing), None, column.data.field("bytes"))
         if present == [StorageClass.BLOB]:
             return Column(Kind.BLOB, raws)
+        if utf8_rows(column.data.field("bytes")) is not None:
+            return column
         return Column(Kind.TEXT, raws.cast(pa.string()))
     if present == [StorageClass.INTEGER, StorageClass.REAL]:
         return _settle_numbers(column, tags, nums, missing)
@@ -192,6 +195,9 @@ def _mixed(column: Column, affinity: Affinity, *, with_text: bool = True) -> Col
     if affinity is Affinity.TEXT:
         return _mixed_to_text(tags, nums, raws)
     text = np.flatnonzero(tags == StorageClass.TEXT)
+    readable = utf8_rows(raws.take(pa.array(text))) if with_text else None
+    if readable is not None:  # text that is not UTF-8 is no number
+        text = text[readable]
     if with_text and len(text):
         found = text_numbers(raws.take(pa.array(text)).cast(pa.string()))
         tags[text], nums[text] = _parts(found)

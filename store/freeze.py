@@ -12,7 +12,7 @@ from colonnade.store.keyindex import KeyZone, key_zone
 from colonnade.store.pager import RowGroupInfo
 from colonnade.store.rowgroup import encode_row_group
 from colonnade.store.switches import unnoticed
-from colonnade.store.values import INT64_MAX, INT64_MIN, IntArray, RowBatch, concat_batches
+from colonnade.store.values import INT64_MAX, IntArray, RowBatch
 
 if TYPE_CHECKING:
     from colonnade.store.table import ColumnTable
@@ -32,43 +32,15 @@ def freeze(table: ColumnTable, *, keep_last: bool) -> int:
     if span is None:
         return 0
     wanted, moved = table.store.batch_rows(table.name, table.schema), 0
-    run = _Run()
+    rows = table.row_part.batches(table.column_ids, span[0], span[1] - keep_last, wanted)
     with unnoticed(db), db:
-        for batch, stop, unreadable in table.row_part.pages(table.column_ids, span[0], span[1] - keep_last):
-            run.add(batch, stop, unreadable)
-            if run.row_count >= wanted:
-                moved += _store_run(table, run)
-                run = _Run()
-        moved += _store_run(table, run)
+        for batch in rows:
+            assert batch.rowids is not None
+            group = encode_row_group(batch, table.column_ids, table.rowid_column)
+            table.put(group, batch_key_zones(table, batch), checked=True)
+            table.row_part.remove(int(batch.rowids[0]), int(batch.rowids[-1]))
+            moved += batch.row_count
     return moved
-
-
-class _Run:
-    """Consecutive rows of the row part that become one row group, but for those left behind."""
-
-    def __init__(self) -> None:
-        self.parts: list[RowBatch] = []
-        self.row_count = 0
-        self.stop = INT64_MIN
-        self.left: list[int] = []
-
-    def add(self, batch: RowBatch, stop: int, unreadable: list[int]) -> None:
-        self.stop = stop
-        self.left += unreadable
-        if batch.row_count:
-            self.parts.append(batch)
-            self.row_count += batch.row_count
-
-
-def _store_run(table: ColumnTable, run: _Run) -> int:
-    if not run.parts:
-        return 0
-    batch = concat_batches(run.parts)
-    assert batch.rowids is not None
-    group = encode_row_group(batch, table.column_ids, table.rowid_column)
-    table.put(group, batch_key_zones(table, batch), checked=True)
-    table.row_part.remove(int(batch.rowids[0]), int(batch.rowids[-1]), run.left)
-    return batch.row_count
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from itertools import chain
 import apsw
 import numpy as np
 
-from colonnade.store.catalog import TableInfo, fetch_all, fetch_one, quote
-from colonnade.store.errors import OperationalError
+from colonnade.store.catalog import TableInfo, fetch_one, quote
+from colonnade.store.rawtext import read_rows
 from colonnade.store.switches import moving_rows
 from colonnade.store.values import (
     INT64_MAX,
@@ -53,11 +53,7 @@ class RowPart:
 
     def row(self, rowid: int, column_ids: Sequence[int]) -> Row | None:
         """One row: its rowid, then the columns."""
-        cursor = self._db.execute(f"{self._select(column_ids)} WHERE {self._rowid}=?", (rowid,))
-        try:
-            rows: list[Row] = cursor.fetchall()
-        except UnicodeDecodeError as error:
-            raise undecodable(error) from None
+        rows = self._read(column_ids, f"WHERE {self._rowid}=?", (rowid,))
         return rows[0] if rows else None
 
     def page(
@@ -77,16 +73,8 @@ class RowPart:
         """
         where = "".join(f" AND {sql}" for sql, _ in exact)
         order = "DESC" if backward else "ASC"
-        sql = (
-            f"{self._select(column_ids)} WHERE {self._rowid}>=? AND {self._rowid}<=?{where}"
-            f" ORDER BY {self._rowid} {order} LIMIT ?"
-        )
-        values = (first, last, *(value for _, value in exact), limit)
-        try:
-            rows: list[Row] = fetch_all(self._db, sql, values)
-        except UnicodeDecodeError as error:
-            raise undecodable(error) from None
-        return rows
+        clauses = f"WHERE {self._rowid}>=? AND {self._rowid}<=?{where} ORDER BY {self._rowid} {order} LIMIT ?"
+        return self._read(column_ids, clauses, (first, last, *(value for _, value in exact), limit))
 
     def batches(
         self,
@@ -159,43 +147,10 @@ class RowPart:
             if len(rows) < _READ_ROWS:
                 return
 
-    def pages(
-        self, column_ids: Sequence[int], first: int, last: int
-    ) -> Iterator[tuple[RowBatch, int, list[int]]]:
-        """Rows with first <= rowid <= last for freezing: some rows, the rowid up to which they reach, and the
-        rowids among them whose row has text that is not UTF-8: a column chunk cannot hold those.
-        """
-        while first <= last:
-            unreadable: list[int] = []
-            try:
-                rows = self.page(column_ids, first, last, _READ_ROWS)
-                ends = [row[0] for row in rows[-1:]]
-            except OperationalError:
-                rows, unreadable, ends = self._page_by_row(column_ids, first, last)
-            full = len(rows) + len(unreadable) == _READ_ROWS
-            stop = int(ends[0] or 0) if full else last
-            yield to_batch(rows, len(column_ids)), stop, unreadable
-            first = stop + 1
-
-    def _page_by_row(
-        self, column_ids: Sequence[int], first: int, last: int
-    ) -> tuple[list[Row], list[int], list[SQLiteValue]]:
-        rows: list[Row] = []
-        unreadable = []
-        rowids = [row[0] for row in self.page((), first, last, _READ_ROWS)]
-        for rowid in map(int, rowids):  # type: ignore[arg-type]
-            try:
-                row = self.row(rowid, column_ids)
-            except OperationalError:
-                unreadable.append(rowid)
-            else:
-                assert row is not None
-                rows.append(row)
-        return rows, unreadable, rowids[-1:]
-
-    def _select(self, column_ids: Sequence[int]) -> str:
-        wanted = ", ".join([self._rowid, *(self._names[i] for i in column_ids)])
-        return f"SELECT {wanted} FROM {self._table}"
+    def _read(self, column_ids: Sequence[int], clauses: str, values: Row) -> list[Row]:
+        """The rows that `clauses` choose: rowid, then the columns. TEXT that is not UTF-8 comes as RawText."""
+        names = [self._rowid, *(self._names[i] for i in column_ids)]
+        return list(read_rows(self._db, names, f"FROM {self._table} {clauses}", values))
 
     def insert(self, batch: RowBatch) -> None:
         """Adds rows with their rowids and all columns, unseen by triggers, foreign keys and CHECKs."""
@@ -211,17 +166,11 @@ class RowPart:
                 zip(*values, strict=True),
             )
 
-    def remove(self, first: int, last: int, keep: Sequence[int] = ()) -> None:
-        """Deletes the rows with first <= rowid <= last but those of `keep`, unseen by triggers and foreign
-        keys.
-        """
-        kept = sorted({rowid for rowid in keep if first <= rowid <= last})
-        starts, stops = [first, *(rowid + 1 for rowid in kept)], [*(rowid - 1 for rowid in kept), last]
+    def remove(self, first: int, last: int) -> None:
+        """Deletes the rows with first <= rowid <= last, unseen by triggers and foreign keys."""
         with moving_rows(self._db, replace(self._info.guards, checks=False)):
-            for start, stop in zip(starts, stops, strict=True):
-                if start <= stop:
-                    where = f"{self._rowid}>=? AND {self._rowid}<=?"
-                    self._db.execute(f"DELETE FROM {self._table} WHERE {where}", (start, stop))
+            where = f"{self._rowid}>=? AND {self._rowid}<=?"
+            self._db.execute(f"DELETE FROM {self._table} WHERE {where}", (first, last))
 
     def keep_sequence(self, at_least: int) -> None:
         """Raises the AUTOINCREMENT counter of the table to `at_least`."""
@@ -253,8 +202,3 @@ def to_batch(rows: Sequence[Row], column_count: int) -> RowBatch:
         return RowBatch(0, tuple(null_column(0) for _ in range(column_count)), np.empty(0, np.int64))
     rowids, *columns = zip(*rows, strict=True)
     return RowBatch(len(rows), tuple(from_python(values) for values in columns), np.array(rowids, np.int64))
-
-
-def undecodable(error: UnicodeDecodeError) -> OperationalError:
-    """What sqlite3 raises for text that is not UTF-8."""
-    return OperationalError(f"Could not decode to UTF-8 text {bytes(error.object)!r}")

@@ -17,6 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from colonnade.store.rawtext import RawText, text_value
+
 SQLiteValue = None | int | float | str | bytes
 IntArray = npt.NDArray[np.int64]
 
@@ -53,8 +55,8 @@ class Kind(IntEnum):
               years 0000 to 9999               a point and exactly 3 or 6 digits
     BLOB      binary                           BLOB
     MIXED     MIXED_TYPE: tag is 0 for NULL,   any; used only where no other kind fits. `num` holds the
-              else the StorageClass bit; no    integer, or the bits of the double; `bytes` the UTF-8 of
-              struct field is ever null        a TEXT or the BLOB, empty for the other tags
+              else the StorageClass bit; no    integer, or the bits of the double; `bytes` those of a TEXT,
+              struct field is ever null        UTF-8 or not, or the BLOB, empty for the other tags
     """
 
     NULL = 0
@@ -130,7 +132,8 @@ def integer_column(values: IntArray) -> Column:
 def from_python(values: Sequence[SQLiteValue]) -> Column:
     """The Column for Python values as a DB-API program binds them; no affinity is applied.
 
-    int (and bool), float, str, bytes (and bytearray, memoryview), None. NaN becomes NULL.
+    int (and bool), float, str, bytes (and bytearray, memoryview), None. NaN becomes NULL. A RawText makes
+    the column MIXED.
     Raises OverflowError for an int outside int64, UnicodeEncodeError for a lone surrogate and
     TypeError for any other type: callers adapt values before.
     """
@@ -139,7 +142,7 @@ def from_python(values: Sequence[SQLiteValue]) -> Column:
     if not types:
         return null_column(len(values))
     classes = {_class_of(each) for each in types}
-    if len(classes) > 1:
+    if len(classes) > 1 or RawText in types:
         return _mixed_from_python(values)
     storage_class = classes.pop()
     if storage_class is StorageClass.TEXT:
@@ -214,7 +217,7 @@ def mixed_column(tags: npt.NDArray[np.uint8], nums: IntArray, raws: pa.Array) ->
 
 
 def to_python(column: Column) -> list[SQLiteValue]:
-    """The values as SQLite gives them to Python: None, int, float, str or bytes."""
+    """The values as SQLite takes them from Python: None, int, float, str (RawText where not UTF-8) or bytes."""
     return _TO_PYTHON[column.kind](column.data)
 
 
@@ -281,10 +284,19 @@ def _mixed_to_python(data: pa.Array) -> list[SQLiteValue]:
         elif tag == StorageClass.REAL:
             out[row] = doubles[row]
         elif tag == StorageClass.TEXT:
-            out[row] = raws[row].decode()
+            out[row] = text_value(raws[row])
         elif tag == StorageClass.BLOB:
             out[row] = raws[row]
     return out
+
+
+def utf8_rows(raws: pa.Array) -> npt.NDArray[np.bool_] | None:
+    """Which values of a binary array without nulls are UTF-8, (n,) bool; None for all of them."""
+    try:
+        raws.cast(pa.string())
+    except pa.ArrowInvalid:
+        return np.array([type(text_value(raw)) is str for raw in raws.to_pylist()], bool)
+    return None
 
 
 _TO_PYTHON: dict[Kind, Callable[[pa.Array], list[SQLiteValue]]] = {

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from colonnade.store.encodings.lane import DOUBLE_BITS, Lane, arrow_type
 from colonnade.store.format import CLASSES_INEXACT, ZONE_BOUND_BYTES
-from colonnade.store.values import EXACT_INT, Kind, SQLiteValue, StorageClass, is_integer, iso_text
+from colonnade.store.values import EXACT_INT, Kind, SQLiteValue, StorageClass, is_integer, iso_text, utf8_rows
 
 _SAMPLE = 1024
 _SURROGATES = range(0xD800, 0xE000)
@@ -99,10 +99,14 @@ def _extreme_words(words: pa.Array) -> pa.Array:
 
 
 def mixed_zone(data: pa.Array) -> ZoneMap:
-    """The zone of a MIXED array: numbers before TEXT before BLOB."""
+    """The zone of a MIXED array: numbers before TEXT before BLOB; no bounds if a TEXT is not UTF-8."""
     tags, nums = data.field("tag").to_numpy(), data.field("num").to_numpy()
     classes = int(np.bitwise_or.reduce(tags))
     null_count = int(np.count_nonzero(tags == 0))
+    null = StorageClass.NULL if null_count else 0
+    text = data.field("bytes").filter(pa.array(tags == StorageClass.TEXT))
+    if utf8_rows(text) is not None:  # a bound is text that can be compared
+        return ZoneMap(null_count, classes | null | CLASSES_INEXACT, None, None)
     bounds: list[SQLiteValue] = []
     numbers = [nums[tags == StorageClass.INTEGER], nums[tags == StorageClass.REAL].view(np.float64)]
     found = [bound.item() for part in numbers if len(part) for bound in (part.min(), part.max())]
@@ -114,7 +118,6 @@ def mixed_zone(data: pa.Array) -> ZoneMap:
             bounds += [extremes["min"].as_py(), extremes["max"].as_py()]
     if not bounds:
         return null_zone(null_count)
-    null = StorageClass.NULL if null_count else 0
     return _cut(ZoneMap(null_count, classes | null, bounds[0], bounds[-1]))
 
 

@@ -20,7 +20,6 @@ import pyarrow as pa
 from colonnade.store.encodings.base import Blocks, Encoded, Numbers, Spread, require
 from colonnade.store.encodings.frame import FRAME, Frame
 from colonnade.store.encodings.text import bytes_and_offsets, read_values
-from colonnade.store.errors import Corrupt
 from colonnade.store.values import IntArray, Kind, StorageClass, mixed_column
 
 _TAGS = Frame(0, 4)
@@ -59,22 +58,17 @@ class MixedDecoder:
         tags: npt.NDArray[np.uint8] = _TAGS.unpack(blocks, np.uint8)
         nums, lengths = self.numbers.unpack(blocks), self.sizes.unpack(blocks)
         raws = read_values(blocks, lengths, None, text=False)
-        _check(tags, nums, lengths, raws)
+        _check(tags, nums, lengths)
         return mixed_column(tags, nums, raws).data
 
 
-def _check(tags: npt.NDArray[np.uint8], nums: IntArray, lengths: Numbers, raws: pa.Array) -> None:
-    """Raises Corrupt for a tag that is none, a NaN, a text that is not UTF-8 and bytes of a number."""
-    is_text, is_blob = tags == StorageClass.TEXT, tags == StorageClass.BLOB
-    is_real = tags == StorageClass.REAL
-    known = (tags == 0) | (tags == StorageClass.INTEGER) | is_real | is_text | is_blob
+def _check(tags: npt.NDArray[np.uint8], nums: IntArray, lengths: Numbers) -> None:
+    """Raises Corrupt for a tag that is none, a NaN and bytes of a number. TEXT may be any bytes."""
+    is_real, has_bytes = tags == StorageClass.REAL, (tags == StorageClass.TEXT) | (tags == StorageClass.BLOB)
+    known = (tags == 0) | (tags == StorageClass.INTEGER) | is_real | has_bytes
     require(known.all(), "unknown tag")
-    require(not lengths[~(is_text | is_blob)].any(), "bytes of a value that has none")
+    require(not lengths[~has_bytes].any(), "bytes of a value that has none")
     require(not np.isnan(nums[is_real].view(np.float64)).any(), "NaN")
-    try:
-        raws.filter(pa.array(is_text)).cast(pa.string())
-    except pa.ArrowInvalid:
-        raise Corrupt("column chunk: TEXT that is not UTF-8") from None
 
 
 MIXED = Mixed()
