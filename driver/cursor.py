@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from operator import index
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import apsw
 
-from colonnade.errors import CLOSED_CURSOR, translate, undecodable
-from colonnade.parameters import bindable, bindable_rows
-from colonnade.plan import Description, Plan, describe
+from colonnade.errors import CLOSED_CURSOR, RECURSIVE, translate, undecodable
+from colonnade.many import run_many
+from colonnade.parameters import bindable, warn_of_names
+from colonnade.plan import Columns, Description, Plan
+from colonnade.rows import BUSY, Converters, Rereading, Unreadable, shape
+from colonnade.script import ScriptError, blocks_of
 from colonnade.store.errors import ProgrammingError
 from colonnade.types import READY
 
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
 
 RowFactory = Callable[["Cursor", tuple[Any, ...]], Any]
 
-_NO_ROW: Any = object()
+_ARRAYSIZE: Any = object()
+_INT_MAX = 2**31 - 1
+_NOT_INITIALISED = "Base Cursor.__init__ not called."
 
 
 class Cursor:
@@ -34,18 +39,18 @@ class Cursor:
     description  one 7-tuple a column, the name first; None if the last statement had no rows to give
     rowcount     rows changed by the last INSERT, UPDATE, DELETE or REPLACE (executemany: their sum); else -1
     lastrowid    the connection's last inserted rowid as of the last `execute`; None before
-    arraysize    how many rows `fetchmany` gives if not told
     row_factory  called with cursor and tuple for each row; None: the tuple is the row
     """
 
     __slots__ = (
         "__weakref__",
         "_ahead",
+        "_arraysize",
         "_closed",
+        "_converters",
         "_counting",
         "_cursor",
         "_rows",
-        "arraysize",
         "connection",
         "description",
         "lastrowid",
@@ -54,6 +59,8 @@ class Cursor:
     )
 
     def __init__(self, connection: Connection, /) -> None:
+        if getattr(self, "_cursor", None) is BUSY:
+            raise ProgrammingError(RECURSIVE)
         self.connection = connection
         try:
             self._cursor = connection._db.cursor()
@@ -61,13 +68,31 @@ class Cursor:
             raise translate(error) from None
         self._rows: Iterator[Any] | None = None  # what is still to fetch; never None while _ahead is a row
         self._ahead: Any = None  # a row read before it was asked for: SQLite is done with the last row then
+        self._converters: Converters | None = None
         self._counting = False  # a RETURNING statement sets rowcount when its last row was read
         self._closed = False
-        self.arraysize = 1
+        self._arraysize = 1
         self.description: Description | None = None
         self.lastrowid: int | None = None
         self.row_factory: RowFactory | None = None
         self.rowcount = -1
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__new__" not in vars(cls):
+            cls.__new__ = _new_without_connection  # type: ignore[method-assign, assignment]
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle '{type(self).__module__}.{type(self).__qualname__}' object")
+
+    @property
+    def arraysize(self) -> int:
+        """How many rows `fetchmany` gives if not told."""
+        return self._arraysize
+
+    @arraysize.setter
+    def arraysize(self, size: int) -> None:
+        self._arraysize = index(size)
 
     # Statements
 
@@ -84,6 +109,8 @@ class Cursor:
             plan = connection._plans.get(sql) or connection._plan(sql)
             if type(parameters) not in READY:
                 parameters = bindable(parameters)
+            if plan.named and type(parameters) is not dict:
+                warn_of_names(connection, plan, parameters)
             if plan.dml and (not db.in_transaction or connection._unverified):
                 began = connection._begin_writing()
             if not (plan.native and connection._plain):
@@ -91,7 +118,7 @@ class Cursor:
             elif plan.returns:
                 self._run_query(plan, parameters)
             else:  # _run_native, written out
-                self._cursor.execute(sql, parameters)
+                self._cursor.execute(plan.text, parameters)
                 self.lastrowid = db.last_insert_rowid()
                 if plan.dml:
                     self.rowcount = db.changes()
@@ -106,7 +133,8 @@ class Cursor:
         connection = self.connection
         if get_ident() != connection._thread:
             return connection._elsewhere(self.executemany, sql, seq_of_parameters)
-        self._rows = self._ahead = self.description = None
+        self._ahead = self.description = None
+        self._rows = BUSY  # until the rows of parameters, which may be a generator of the program, are run
         self.rowcount = -1
         began = False
         try:
@@ -122,6 +150,7 @@ class Cursor:
                 count = connection._session.execute_many(self, plan, rows)
             if plan.dml:
                 self.rowcount = count
+            self._rows = None
         except Exception as error:
             raise self._failed(error, sql if began else None) from None
         return self
@@ -138,8 +167,10 @@ class Cursor:
             raise ValueError("embedded null character")
         self._check_open()
         try:
-            connection.commit()
-            connection._session.execute_script(sql_script)
+            connection._before_script()
+            connection._session.execute_script(blocks_of(sql_script))
+        except ScriptError as failed:
+            raise failed.located(self._failed(failed.cause)) from None
         except Exception as error:
             raise self._failed(error) from None
         return self
@@ -177,12 +208,16 @@ class Cursor:
             self._rows = self._cursor
         else:
             self._start_rows(plan)
+        if not connection._raw and self._rows is not None:
+            self._converters = connection._converters(plan)
+            self._rows = Rereading(self._rows, lambda: connection._reread(plan, parameters))
 
     def _start_rows(self, plan: Plan) -> None:
         """Take the rows of the apsw cursor, and remember what they are called."""
         connection = self.connection
         generation = connection._generation
-        self.description = plan.description = self._columns(plan)
+        plan.columns = self._columns(plan)
+        self.description = plan.description = connection._description(plan.columns)
         plan.generation = generation
         if self.description is not None:
             self._rows = self._cursor
@@ -196,52 +231,40 @@ class Cursor:
         except apsw.ExecutionCompleteError:
             self._finish()
 
-    def _columns(self, plan: Plan) -> Description | None:
+    def _columns(self, plan: Plan) -> Columns:
         try:
-            return describe(self._cursor.getdescription())
+            return self._cursor.getdescription()
         except apsw.ExecutionCompleteError:
             return self.connection._describe(plan.text)
 
     def _run_many(self, plan: Plan, rows: Iterator[Any]) -> int:
-        first = next(rows, _NO_ROW)
-        if first is _NO_ROW:
-            self.connection._prepare(plan.text)
-            return 0
-        supplied = bindable_rows(chain((first,), rows))
-        db = self.connection._db
+        """The statement for each row of parameters, as it is; returns the sum of the rows changed."""
+        connection, cursor = self.connection, self._cursor
         if plan.returns:
-            self.description = self.connection._describe(plan.text)
-            return self._run_each(plan.text, supplied)
-        if self.connection._counts_more_than_changes(plan):
-            return _run_counting(self._cursor, db, plan.text, supplied)
-        before = db.total_changes()
-        self._cursor.executemany(plan.text, supplied)
-        return db.total_changes() - before
-
-    def _run_each(self, sql: str, rows: Iterable[Any]) -> int:
-        """Run a statement with RETURNING and throw its rows away, which sqlite3 does not count."""
-        cursor, db, count = self._cursor, self.connection._db, 0
-        for parameters in rows:
-            cursor.execute(sql, parameters)
-            if not list(cursor):
-                count += db.changes()
-        return count
+            self.description = connection._description(connection._describe(plan.text))
+        self._cursor = BUSY
+        try:
+            return run_many(connection, cursor, plan, rows)
+        finally:
+            self._cursor = cursor
 
     def _show(self, rows: Iterator[Any] | None, description: Description | None) -> None:
         """Take the rows of a statement that did not go to SQLite as it was."""
         self._rows = rows
+        self._converters = None
         self.description = description
 
     def _read_ahead(self) -> None:
         """Read the rows that are left, as they are now, so that tables can be changed under the statement."""
-        if self._rows is not self._cursor:
+        unread = self._rows
+        if unread is None or unread is BUSY:
             return
         rows: list[Any] = []
         rest: Iterator[Any] = iter(())
         try:
-            rows.extend(self._cursor)
+            rows.extend(unread)
         except Exception as error:
-            rest = _Unreadable(translate(error))
+            rest = Unreadable(translate(error))
         self._rows = chain(rows, rest)
         if self._counting:
             self._counting = False
@@ -255,7 +278,7 @@ class Cursor:
         connection = self.connection
         if began_for is not None:
             # sqlite3 begins a transaction only for a statement that could be prepared.
-            connection._take_back_begin(began_for)
+            connection._take_back_begin(began_for, error)
         return translate(error)
 
     # Rows
@@ -280,16 +303,18 @@ class Cursor:
         else:
             if self._ahead is None:
                 self._finish()
-        if row is None or (self.row_factory is None and connection._text_factory is str):
+        if row is None or (self.row_factory is None and connection._raw):
             return row
         return self._shaped(row)
 
-    def fetchmany(self, size: int | None = None) -> list[Any]:
-        """The next `size` rows, `arraysize` if not given; fewer at the end."""
+    def fetchmany(self, size: Any = _ARRAYSIZE) -> list[Any]:
+        """The next `size` rows, `arraysize` if not given; fewer at the end. All if `size` is not positive."""
         connection = self.connection
         if get_ident() != connection._thread:
             return connection._elsewhere(self.fetchmany, size)
-        wanted = self.arraysize if size is None else index(size)
+        wanted = self._arraysize if size is _ARRAYSIZE else index(size)
+        if wanted > _INT_MAX:
+            raise OverflowError("Python int too large to convert to C int")
         if wanted < 1:
             return self.fetchall()
         rows = self._rows
@@ -304,7 +329,7 @@ class Cursor:
             raise self._failed_fetch(error) from None
         if self._ahead is None:
             self._finish()
-        if self.row_factory is None and connection._text_factory is str:
+        if self.row_factory is None and connection._raw:
             return fetched
         return list(map(self._shaped, fetched))
 
@@ -324,7 +349,7 @@ class Cursor:
         if self._ahead is not None:
             fetched.insert(0, self._ahead)
         self._finish()
-        if self.row_factory is None and connection._text_factory is str:
+        if self.row_factory is None and connection._raw:
             return fetched
         return list(map(self._shaped, fetched))
 
@@ -338,12 +363,15 @@ class Cursor:
         return row
 
     def _shaped(self, row: tuple[Any, ...]) -> Any:
-        """The row as text_factory and row_factory want it."""
-        text_factory = self.connection._text_factory
-        if text_factory is bytes:
-            row = tuple(value.encode() if type(value) is str else value for value in row)
-        elif text_factory is not str:
-            row = tuple(text_factory(value.encode()) if type(value) is str else value for value in row)
+        """The row as converters, text_factory and row_factory want it."""
+        connection = self.connection
+        if not connection._raw:
+            rows, cursor = self._rows, self._cursor
+            self._rows = self._cursor = BUSY
+            try:
+                row = shape(connection._db, row, self._converters, connection._text_factory)
+            finally:
+                self._rows, self._cursor = rows, cursor
         return row if self.row_factory is None else self.row_factory(self, row)
 
     def _finish(self) -> None:
@@ -364,7 +392,7 @@ class Cursor:
         if not isinstance(failed, UnicodeDecodeError):
             return failed
         unreadable = undecodable(failed, [column[0] for column in self.description or ()])
-        self._rows = _Unreadable(unreadable)
+        self._rows = Unreadable(unreadable)
         return unreadable
 
     # The rest of PEP 249
@@ -375,6 +403,8 @@ class Cursor:
         if get_ident() != connection._thread:
             return connection._elsewhere(self.close)
         connection._check_open()
+        if self._cursor is BUSY:
+            raise ProgrammingError(RECURSIVE)
         self._closed = True
         self._rows = self._ahead = None
         self._counting = False
@@ -393,30 +423,20 @@ class Cursor:
         self.connection._check_open()
 
 
-class _Unreadable:
-    """Rows from one on whose text is not UTF-8: sqlite3 gives the same error at each try."""
+class _NoConnection:
+    """What a cursor has before Cursor.__init__ was called."""
 
-    def __init__(self, error: Exception) -> None:
-        self._error = error
+    _thread = -1
 
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        raise self._error
+    def _elsewhere(self, *_: object) -> NoReturn:
+        raise ProgrammingError(_NOT_INITIALISED)
 
 
-def _run_counting(cursor: apsw.Cursor, db: apsw.Connection, sql: str, rows: Iterable[Any]) -> int:
-    """executemany that asks for the changes of each run: rows changed by triggers do not count."""
-    count = 0
+def _new_without_connection(kind: type[Cursor], *_: object, **__: object) -> Cursor:
+    """`__new__` of subclasses, whose `__init__` may forget that of Cursor."""
+    cursor = object.__new__(kind)
+    cursor.connection = _NO_CONNECTION
+    return cursor
 
-    def supply() -> Iterator[Any]:
-        nonlocal count
-        rest = iter(rows)
-        yield next(rest)
-        for parameters in rest:
-            count += db.changes()
-            yield parameters
 
-    cursor.executemany(sql, supply())
-    return count + db.changes()
+_NO_CONNECTION: Any = _NoConnection()

@@ -21,6 +21,7 @@ from colonnade.store.errors import (
 
 CLOSED_DATABASE = "Cannot operate on a closed database."
 CLOSED_CURSOR = "Cannot operate on a closed cursor."
+RECURSIVE = "Recursive use of cursors not allowed."
 
 # Primary result code -> class: the table of sqlite3, all others are DatabaseError.
 _CLASSES: dict[int, type[Error]] = {
@@ -98,6 +99,8 @@ def _from_misuse(error: apsw.Error) -> Error:
         return ProgrammingError(CLOSED_DATABASE)
     if isinstance(error, apsw.CursorClosedError):
         return ProgrammingError(CLOSED_CURSOR)
+    if isinstance(error, apsw.ThreadingViolationError):
+        return ProgrammingError(RECURSIVE)
     return ProgrammingError(message)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import apsw
 
+_ASCII = "".join(map(chr, range(1, 128)))
 _READ_WRITE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
 
 
@@ -17,15 +18,28 @@ def open_database(database: Any, *, uri: bool, timeout: float, cached_statements
     database  str, bytes or path-like; a URI only if `uri`
     timeout   seconds to wait for a lock of another connection
     """
-    name = os.fsdecode(os.fspath(database))
-    if "\0" in name:
+    path = os.fsencode(database)
+    if b"\0" in path:
         raise ValueError("embedded null byte")
     flags = _READ_WRITE
     if uri:
-        name, flags = _shared_memory(name), flags | apsw.SQLITE_OPEN_URI
-    db = apsw.Connection(name, flags=flags, statementcachesize=cached_statements)
+        name, flags = _shared_memory(quote(path, safe=_ASCII)), flags | apsw.SQLITE_OPEN_URI
+    else:
+        try:
+            name = path.decode()
+        except UnicodeDecodeError:  # SQLite takes any bytes, but apsw only text: written as a URI
+            name, flags = f"file:{quote(path)}", flags | apsw.SQLITE_OPEN_URI
+    db = apsw.Connection(name, flags=flags, statementcachesize=max(cached_statements, 0))
     db.set_busy_timeout(int(timeout * 1000))
     return db
+
+
+def is_private(db: apsw.Connection) -> bool:
+    """Whether no other connection can see the database: it is in memory, or a temporary file."""
+    try:
+        return db.filename == ""
+    except UnicodeDecodeError:
+        return False
 
 
 def _shared_memory(uri: str) -> str:

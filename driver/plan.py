@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 from colonnade.sql.statement import Statement, parse
 from colonnade.store.errors import ProgrammingError
 
+Column = tuple[str, str | None]
+Columns = tuple[Column, ...]
 Description = tuple[tuple[str, None, None, None, None, None, None], ...]
 
 _BLANK = re.compile(r"(?:[ \t\n\f\r\ufeff]+|--[^\n]*(?:\n|\Z)|/\*(?:(?!\*/).)*(?:\*/|\Z))*", re.DOTALL)
@@ -15,6 +18,8 @@ _WORD = re.compile(r"[A-Za-z]*")
 _DML = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})
 _QUERIES = frozenset({"SELECT", "VALUES", "WITH", "EXPLAIN", "PRAGMA"})
 _BOUNDS = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
+_NAMED_BY_POSITION = sys.version_info >= (3, 12)
+_NAMED = re.compile(r"[:@$]\w")
 _SYSTEM = re.compile("sqlite_|pragma_", re.IGNORECASE)  # what may show how tables are stored
 
 # Statements after which tables, or what they are called, may be others.
@@ -24,23 +29,28 @@ _SCHEMA = frozenset({"CREATE", "ALTER", "DROP", "ATTACH", "DETACH", "REINDEX", "
 class Plan:
     """One statement text and how the driver runs it.
 
-    text         the statement
+    text         the statement, without what comments follow it
     dml          sqlite3's notion: the first word is INSERT, UPDATE, DELETE or REPLACE; such a statement
                  opens a transaction and has a rowcount
     empty        there is nothing but comments
     returns      whether it can have rows at all
     native       goes to SQLite as it is, with nothing before and nothing after
     schema       whether it may change the schema, or what statements mean
-    description  of its rows, as it was in `generation` of the connection's schema; None: no rows
+    named        whether it may have parameters with names, and giving them by position is deprecated
+    columns      name and declared type of each column of its rows, as they were in `generation` of the
+                 connection's schema
+    description  made of them; None: no rows
     """
 
     __slots__ = (
         "_statement",
+        "columns",
         "description",
         "dml",
         "empty",
         "first",
         "generation",
+        "named",
         "native",
         "returns",
         "schema",
@@ -68,6 +78,8 @@ class Plan:
             or self.first in _BOUNDS
             or _SYSTEM.search(text)
         )
+        self.named = _NAMED_BY_POSITION and _NAMED.search(text) is not None
+        self.columns: Columns = ()
         self.description: Description | None = None
         self.generation = -1
         self._statement: Statement | None = None
@@ -78,15 +90,17 @@ class Plan:
             self._statement = parse(self.text)
         return self._statement
 
-    @property
-    def more(self) -> bool:
+    def goes_on(self) -> bool:
         """Whether the text goes on behind its first statement, as sqlite3 sees it: comments are nothing."""
         text = self.text
         at = text.find(";")
         if at < 0 or at == len(text) - 1:
             return False
         stop = self.statement.stop
-        return bool(text[blank_end(text, stop) :])
+        if text[blank_end(text, stop) :]:
+            return True
+        self.text = text[:stop]  # a comment that never ends is too much for apsw
+        return False
 
 
 def blank_end(text: str, start: int) -> int:
@@ -96,5 +110,5 @@ def blank_end(text: str, start: int) -> int:
 
 
 def describe(columns: Any) -> Description | None:
-    """PEP 249's description from apsw's; None where a statement has no columns."""
+    """PEP 249's description from tuples that start with a name; None where a statement has no columns."""
     return tuple((column[0], None, None, None, None, None, None) for column in columns) or None

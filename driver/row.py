@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn, Self
 
 from colonnade.cursor import Cursor
 
@@ -13,13 +13,15 @@ class Row:
 
     __slots__ = ("_names", "_values")
 
-    def __init__(self, cursor: Cursor, values: tuple[Any, ...], /) -> None:
-        if not isinstance(cursor, Cursor):
-            raise TypeError(f"instance of cursor required for first argument, not {type(cursor).__name__}")
+    def __new__(cls, cursor: Cursor, values: tuple[Any, ...], /) -> Self:
+        if not issubclass(type(cursor), Cursor):  # isinstance() can be lied to
+            raise TypeError(f"Row() argument 1 must be sqlite3.Cursor, not {type(cursor).__name__}")
         if not isinstance(values, tuple):
-            raise TypeError("tuple required for second argument")
+            raise TypeError(f"Row() argument 2 must be tuple, not {type(values).__name__}")
+        self = object.__new__(cls)
         self._values = values
         self._names = cursor.description or ()
+        return self
 
     def keys(self) -> list[str]:
         """The column names."""
@@ -44,10 +46,16 @@ class Row:
     def __hash__(self) -> int:
         return hash(self._names) ^ hash(self._values)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle '{type(self).__module__}.{type(self).__qualname__}' object")
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Row):
             return NotImplemented
         return self._names == other._names and self._values == other._values
+
+
+Sequence.register(Row)
 
 
 def _same(name: str, key: str) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime
 import sys
 import time
-import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from colonnade.notices import deprecated
 from colonnade.store.errors import ProgrammingError
 
 __all__ = [
@@ -83,7 +84,7 @@ adapters: dict[tuple[type, type], Adapter] = {}
 # Types that are bound as they are, whatever adapters say of their base classes.
 EXACT = frozenset({int, float, str, bytearray})
 # The types of parameters that go to apsw as they are: none, once an adapter wants to see each value.
-READY = {tuple, list, dict}
+READY = {tuple, dict}
 NATIVE = (int, float, str, bytes, bytearray, memoryview, type(None))
 
 
@@ -103,7 +104,9 @@ def adapt(value: Any, protocol: type = PrepareProtocol, alternative: Any = _MISS
     if adapter is not None:
         return adapter(value)
     for conform, argument in ((getattr(protocol, "__adapt__", None), value), (_conform(value), protocol)):
-        if conform is not None:
+        if conform is None:
+            continue
+        with suppress(TypeError):  # as if there were none
             adapted = conform(argument)
             if adapted is not None:
                 return adapted
@@ -140,11 +143,9 @@ def _exact_adapted() -> bool:
 
 def _default_adapter_used(kind: str) -> None:
     if sys.version_info >= (3, 12):
-        warnings.warn(
+        deprecated(
             f"The default {kind} adapter is deprecated as of Python 3.12; "
-            "see the sqlite3 documentation for suggested replacement recipes",
-            DeprecationWarning,
-            stacklevel=6,
+            "see the sqlite3 documentation for suggested replacement recipes"
         )
 
 

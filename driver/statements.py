@@ -1,0 +1,162 @@
+"""Statements of a connection: plans by text, and what SQLite says of a statement that is not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import apsw
+
+from colonnade.base import Base
+from colonnade.errors import bindings_count, translate
+from colonnade.location import is_private
+from colonnade.plan import Columns, Plan
+from colonnade.sql.tokens import quote
+from colonnade.store import errors
+
+_Result = TypeVar("_Result")
+
+_MULTIPLE = "You can only execute one statement at a time."
+
+
+class Prepared:
+    """What calling a connection with a text gives: the proof that SQLite can prepare it, and nothing else."""
+
+    __slots__ = ("_text",)
+
+    def __new__(cls) -> Prepared:
+        raise TypeError(f"cannot create '{cls.__module__}.{cls.__qualname__}' instances")
+
+    def __repr__(self) -> str:
+        return f"<prepared statement {self._text!r}>"
+
+    _text: str
+
+
+class Statements(Base):
+    """The mixin of Connection for plans and for questions about statements.
+
+    _plans       what is known of each text that was run
+    _generation  descriptions of plans hold for one generation of the schema
+    _private     no other connection can change the database
+    _attached    there are more databases than main and temp
+    """
+
+    _plans: dict[str, Plan]
+    _plans_kept: int
+    _generation: int
+    _data_version: int
+    _attached: bool
+    _private: bool
+
+    def _start_statements(self, cached_statements: int) -> None:
+        self._plans = {}
+        self._plans_kept = max(cached_statements, 128)
+        self._generation = 0
+        self._data_version = -1
+        self._attached = False
+        self._private = is_private(self._db)
+
+    @property
+    def __call__(self) -> Callable[[str], Prepared]:
+        """`connection(sql)` prepares a statement without running it."""
+        self._check_open()
+        return self._prepared
+
+    def _prepared(self, sql: str, /) -> Prepared:
+        if not isinstance(sql, str):
+            raise TypeError(f"argument 1 must be str, not {type(sql).__name__}")
+        try:
+            self._prepare(self._plan(sql).text)
+        except Exception as error:
+            raise translate(error) from None
+        prepared = object.__new__(Prepared)
+        prepared._text = sql
+        return prepared
+
+    def _plan(self, sql: str) -> Plan:
+        """The plan of a text that is new; kept for the next time."""
+        if not isinstance(sql, str):
+            raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
+        self._check_closed()
+        plan = Plan(sql)
+        if plan.goes_on():
+            self._prepare(sql[: plan.statement.stop])
+            raise errors.ProgrammingError(_MULTIPLE)
+        if len(self._plans) >= self._plans_kept:
+            self._plans.clear()
+        self._plans[sql] = plan
+        return plan
+
+    def _prepare(self, sql: str) -> None:
+        """Raise SQLite's error if it cannot prepare the statement; nothing is run."""
+        try:
+            self._describe(sql)
+        except apsw.SQLError as error:
+            if not _concerns_virtual_table(str(error)):
+                raise
+
+    def _describe(self, sql: str) -> Columns:
+        """Name and declared type of each column of a statement, without running it."""
+        return self._probe(sql, lambda cursor: cursor.getdescription())
+
+    def _reads_only(self, sql: str) -> bool:
+        """Whether a statement writes nothing, by SQLite's own judgement; it is not run."""
+        return self._probe(sql, lambda cursor: cursor.is_readonly)
+
+    def _parameter_names(self, sql: str) -> tuple[str | None, ...]:
+        """The name of each parameter without its prefix, None where it has none; the statement is not run."""
+        return self._probe(sql, lambda cursor: cursor.bindings_names)
+
+    def _probe(self, sql: str, ask: Callable[[apsw.Cursor], _Result]) -> _Result:
+        """What `ask` says of the prepared statement."""
+        answers: list[_Result] = []
+
+        def stop(cursor: apsw.Cursor, _sql: str, _parameters: object) -> bool:
+            answers.append(ask(cursor))
+            return False
+
+        cursor = self._db.cursor()
+        cursor.exec_trace = stop
+        try:
+            try:
+                cursor.execute(sql)
+            except apsw.BindingsError as error:
+                cursor.execute(sql, (None,) * bindings_count(error))
+        except apsw.ExecTraceAbort:
+            pass
+        return answers[0]
+
+    def _changed_outside(self) -> bool:
+        """Whether another connection may have changed the schema since the last call."""
+        if self._private:
+            return False
+        if self._attached:
+            return True
+        version = self._db.data_version()
+        if version == self._data_version:
+            return False
+        self._data_version = version
+        self._generation += 1
+        return True
+
+    def _counts_more_than_changes(self, plan: Plan) -> bool:
+        """Whether total_changes() may grow by rows that are not changed by the statement itself."""
+        db = self._db
+        if plan.first != "INSERT" and db.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1):
+            return True  # foreign key actions
+        return any(
+            db.execute(f"SELECT 1 FROM {quote(name)}.sqlite_master WHERE type = 'trigger' LIMIT 1").get
+            for name in db.db_names()
+        )
+
+    def _schema_changed(self) -> None:
+        """Tables, or what statements mean, may have changed: what was remembered of them is void."""
+        self._generation += 1
+        self._attached = len(self._db.db_names()) > 2  # main and temp
+        self._session.refresh()
+
+
+def _concerns_virtual_table(message: str) -> bool:
+    """Whether SQLite refused to write a table in column format: the statement is right, and routed elsewhere."""
+    return message.endswith(("may not be modified", "for virtual table", "on virtual tables"))
