@@ -15,8 +15,8 @@ import numpy as np
 from colonnade.loader.checking import Check
 from colonnade.loader.codes import IntRange
 from colonnade.loader.keysource import NO_INTS, KeyRows, KeySource, Segment
-from colonnade.loader.lookup import distinct_codes
 from colonnade.store.keycode import integers
+from colonnade.store.values import sorted_distinct
 
 _MUCH_LESS = 4  # rows to recount times this are fewer than the child's rows
 _MOST_RUNS = 1000  # of one recounted batch; a parent with more gaps proves nothing
@@ -61,7 +61,7 @@ def _runs_of(_: Segment, rows: KeyRows) -> tuple[int, list[IntRange]]:
     for absent in (null, other):
         if absent is not None:
             return len(rows), []
-    keys = distinct_codes(values.copy())
+    keys = sorted_distinct(values.copy())
     gaps = np.flatnonzero(keys[1:] != keys[:-1] + 1)
     if not len(keys) or len(gaps) >= _MOST_RUNS:
         return len(rows), []

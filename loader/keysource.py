@@ -6,13 +6,13 @@ are all segments with a zone, some integer ranges and a way to read them.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, TypeVar
 
+from colonnade.loader.pipeline import in_order
 from colonnade.store.keyindex import KeyZone
 from colonnade.store.values import Column, IntArray
 
@@ -93,20 +93,8 @@ class Workers:
     def ordered(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
         """Each task's result. At most `threads + 1` tasks are under way, so memory does not pile up."""
         if self._pool is None:
-            for task in tasks:
-                yield task()
-            return
-        under_way: deque[Future[T]] = deque()
-        try:
-            for task in tasks:
-                under_way.append(self._pool.submit(task))
-                if len(under_way) > self.threads:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()
+            return (task() for task in tasks)
+        return in_order(self._pool, _call, tasks, self.threads)
 
     def scan(
         self, source: KeySource, segments: Iterable[Segment], work: Callable[[Segment, KeyRows], T]
@@ -119,6 +107,10 @@ class Workers:
                     yield _bound(work, segment, decode)
 
         return self.ordered(tasks())
+
+
+def _call(task: Callable[[], T]) -> T:
+    return task()
 
 
 def _bound(

@@ -26,7 +26,7 @@ from colonnade.loader.writer import TableWriter
 from colonnade.sql.checks import RowProblem
 from colonnade.sql.objects import TableDef, fold
 from colonnade.store.database import Store
-from colonnade.store.values import IntArray, RowBatch, to_python
+from colonnade.store.values import IntArray, RowBatch, sorted_distinct, to_python
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class TableLoad:
     def _piece(self, rows: LoadedRows, problems: list[RowProblem], input_bytes: int) -> Piece:
         batch, kept = rows.batch, None
         if problems:
-            bad = np.unique(np.concatenate([problem.rows for problem in problems]))
+            bad = sorted_distinct(np.concatenate([problem.rows for problem in problems]))
             kept = np.setdiff1d(np.arange(batch.row_count, dtype=np.int64), bad, assume_unique=True)
             batch = batch.take(kept)
         return Piece(rows, problems, batch, kept, self.writer.prepare(batch), input_bytes)

@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 from colonnade.loader.checking import Check
 from colonnade.loader.codes import Coder, HashCoder, int_coder, joint_ranges
 from colonnade.loader.keysource import KeyRows, KeySource, Segment
-from colonnade.loader.lookup import SORTED_BYTES, SortedCodes, distinct_codes
+from colonnade.loader.lookup import SORTED_BYTES, SortedCodes
 from colonnade.loader.spill import Partitions, partition_count
 from colonnade.store.keycode import Mask
 from colonnade.store.keyindex import KeyZone
-from colonnade.store.values import IntArray
+from colonnade.store.values import IntArray, sorted_distinct
 
 _ANYWHERE = KeyZone(b"", b"\xff", False)  # sorts before and after every canonical key
 _MAX_LEVEL = 2  # of cutting partitions again; 64 * 64 * 64 partitions in all
@@ -123,7 +123,7 @@ def _repeated_in_memory(check: Check, source: KeySource, scan: Scan, coder: Code
                 check.counters.index_probes += probes
                 check.counters.hits += len(hit)
                 found.append(hit)
-        return distinct_codes(np.concatenate(found))
+        return sorted_distinct(np.concatenate(found))
 
 
 def _codes(check: Check, source: KeySource, segments: Sequence[Segment], coder: Coder) -> Iterator[IntArray]:
@@ -172,8 +172,8 @@ def _merge(parts: Partitions, number: int) -> IntArray:
         codes = np.concatenate([once, *waiting])
         codes.sort()
         again = codes[1:][codes[1:] == codes[:-1]]
-        twice = distinct_codes(np.concatenate([twice, again])) if len(again) else twice
-        once = distinct_codes(codes)
+        twice = sorted_distinct(np.concatenate([twice, again])) if len(again) else twice
+        once = sorted_distinct(codes)
         waiting.clear()
 
     for rows in parts.read(number):

@@ -12,7 +12,7 @@ from colonnade.store.keyindex import KeyZone, key_zone
 from colonnade.store.pager import RowGroupInfo
 from colonnade.store.rowgroup import encode_row_group
 from colonnade.store.switches import unnoticed
-from colonnade.store.values import INT64_MAX, IntArray, RowBatch
+from colonnade.store.values import INT64_MAX, IntArray, RowBatch, sorted_distinct
 
 if TYPE_CHECKING:
     from colonnade.store.table import ColumnTable
@@ -53,7 +53,7 @@ class _Hit:
 
 def _find(table: ColumnTable, rowids: IntArray) -> Iterator[_Hit]:
     """The live rows of the row groups with these rowids, row group by row group."""
-    wanted = np.unique(np.asarray(rowids, np.int64))
+    wanted = sorted_distinct(np.array(rowids, np.int64))
     for group in table.groups():
         inside = wanted[(wanted >= group.first_rowid) & (wanted <= group.last_rowid)]
         if not len(inside) or not group.live_count:

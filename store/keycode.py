@@ -173,7 +173,7 @@ def _mixed_bytes(column: Column, collation: str, *, terminate: bool) -> pa.Array
     raws = column.data.field("bytes")
     places: list[IntArray] = []
     parts: list[pa.Array] = []
-    for tag in np.unique(tags).tolist():
+    for tag in np.flatnonzero(np.bincount(tags)).tolist():
         rows = np.flatnonzero(tags == tag)
         places.append(rows)
         if tag == 0:
