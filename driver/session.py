@@ -9,8 +9,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, proxy
@@ -27,6 +26,7 @@ from colonnade.sql.route import Router
 from colonnade.sql.shown import home_of
 from colonnade.sql.statement import Statement
 from colonnade.store.database import Store
+from colonnade.texts import Texts
 
 if TYPE_CHECKING:
     from colonnade.connection import Connection
@@ -53,6 +53,7 @@ class Session:
         self.store = Store(db, memory_limit=MEMORY_LIMIT)
         self.router = Router(self.store, foreign_keys=self.foreign_keys, storage_format=self._format)
         self.bulk = Bulk(self)
+        self.texts = Texts(self)
         self._shows_schema = False  # whether the functions that introspection() calls are there
         self._savepoints = Savepoints()
         self._rewritten: dict[str, Plan] = {}
@@ -141,26 +142,20 @@ class Session:
             self.connection._schema_changed()
         return count
 
-    def execute_script(self, text: str) -> None:
-        """Run statement after statement; rows are thrown away."""
+    def execute_script(self, blocks: Iterable[str], hooks: script.Hooks = script.NO_HOOKS) -> None:
+        """Run statement after statement of a text in blocks. Raises ScriptError"""
         self.refresh()
-        if self.connection._plain and not script.needs_care(text):
-            script.run_whole(self.db, text)
-        else:
-            cursor = self.connection._scratch_cursor()
-            for statement in script.statements(text):
-                self._run_of_script(cursor, Plan(statement))
-        self.connection._schema_changed()
-
-    def _run_of_script(self, cursor: Cursor, plan: Plan) -> None:
         try:
-            self.execute(cursor, plan, ())
-        except apsw.BindingsError:
-            self.execute(cursor, plan, script.nulls(self.db, plan.text))
-        deque(cursor._rows or (), maxlen=0)
-        cursor._rows = None
+            script.run(self, blocks, hooks)
+        finally:
+            self.connection._schema_changed()
 
     def _run(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        if self.bulk.enabled and plan.first == "INSERT" and not parameters:
+            appended = self.texts.one(plan.text)
+            if appended is not None:
+                self._note(cursor, plan, appended.rowcount, None)
+                return
         statement = plan.statement
         insert = statement.insert if statement.verb == "INSERT" else None
         if insert is not None and self.bulk.takes(insert):

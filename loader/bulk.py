@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
+from colonnade.loader.given import GivenRows
 from colonnade.loader.opentable import OpenTable, Ready
 from colonnade.loader.pipeline import in_order
 from colonnade.loader.rows import Adapt, Chunk, Pick, RowShape, chunks
@@ -155,6 +156,8 @@ class BulkLoad:
         target = self._target(insert)
         if not insert.row_params:
             return self._append_results(target, iter(rows), many=many)
+        if isinstance(rows, GivenRows):
+            return self._append_given(target.table, rows)
         if many:
             return self._append(target.table, rows, target.pick, keep_good=True)
         return InsertResult(1, target.table.take(target.pick(next(iter(rows)))))
@@ -219,6 +222,40 @@ class BulkLoad:
                 if ready.error is not None:
                     result.error = ready.error
                     break
+        return result
+
+    def _append_given(self, table: OpenTable, given: GivenRows) -> InsertResult:
+        """Append rows that come as columns; if they are one execution, all or none."""
+        table.flush()
+        if not given.atomic:
+            return self._append_parts(table, given)
+        try:
+            with self.store.db:
+                result = self._append_parts(table, given)
+                if result.error is not None:
+                    raise result.error
+        except BaseException:
+            # With its rows the table's turn to column format may be undone.
+            self._close()
+            self.store.invalidate()
+            raise
+        return result
+
+    def _append_parts(self, table: OpenTable, given: GivenRows) -> InsertResult:
+        """Append parts up to the first execution with a bad row, whose error is in the result."""
+        result, shape = InsertResult(), table.shape
+        pieces = given.chunks(shape, self.store.db, table.batch_rows)
+        with closing(_in_threads(table, shape, pieces)) as chunks_ready:
+            for ready in map(table.late, chunks_ready):
+                if ready.error is not None:
+                    good = given.fail(result.rowcount + ready.batch.row_count) - result.rowcount
+                    batch = ready.batch.slice(0, max(0, good))
+                    ready = replace(ready, batch=batch, prepared=table.writer.prepare(batch))
+                self._store_next(table, ready, result)
+                if ready.error is not None:
+                    result.error = ready.error
+                    break
+                given.stored(result.rowcount)
         return result
 
     def _store_next(self, table: OpenTable, ready: Ready, result: InsertResult) -> None:

@@ -18,7 +18,7 @@ from functools import lru_cache
 from colonnade.sql.clauses import NOTHING, READERS, Change, Insert, Parts, Pragma, Target, behind_semicolon
 from colonnade.sql.tokens import Kind, Reader, Token, unquote
 
-__all__ = ["Change", "Insert", "Pragma", "Statement", "Target", "parse", "split"]
+__all__ = ["Change", "Insert", "Pragma", "Statement", "Target", "parse", "split", "statement_stop"]
 
 CACHED_CHARACTERS = 65_536  # longer texts are parsed anew each time, so that the cache stays small
 
@@ -98,6 +98,11 @@ def parse(text: str) -> Statement:
     an INSERT or UPDATE of a few columns. Of long VALUES lists only the head is read.
     """
     return _cached(text) if len(text) <= CACHED_CHARACTERS else _parse(text)
+
+
+def statement_stop(text: str, start: int) -> int:
+    """The offset behind the statement that starts at text[start:], by the rules of `split`."""
+    return _statement_stop(Reader(text, start))
 
 
 def split(script: str) -> Iterator[tuple[str, int]]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from colonnade.store.errors import Error
 
-COMMANDS = ("load", "tpch", "check", "stats")
+COMMANDS = ("load", "tpch", "check", "stats", "shell")
 
 
 def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
