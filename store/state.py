@@ -15,7 +15,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from colonnade.store.chunk import ChunkReader
 from colonnade.store.keyindex import KeyZone
@@ -94,11 +94,19 @@ class GroupIds:
         return taken
 
 
-_Entry = tuple[str, int, int, int]  # table, row group, column, block; block -1 is the whole chunk
+_Entry = tuple[str, int, int | str, int]  # table, row group, column, block; block -1 is the whole chunk
+_KEYS = -2  # in the place of a block: the keys of a row group, by signature in the place of the column
+
+
+class Sized(Protocol):
+    """Something whose bytes are known."""
+
+    @property
+    def nbytes(self) -> int: ...
 
 
 class BlockCache:
-    """Chunks and decoded blocks of point look-ups, least recently used out first, within a byte limit.
+    """Chunks, decoded blocks and keys of point look-ups, least recently used out first, within a byte limit.
 
     The one of the connection is for look-ups: a scan, which would only push out what they come back to, has a
     small one of its own for the chunks that it has open.
@@ -107,7 +115,7 @@ class BlockCache:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.bytes = 0
-        self._entries: OrderedDict[_Entry, tuple[ChunkReader | Column, int]] = OrderedDict()
+        self._entries: OrderedDict[_Entry, tuple[Any, int]] = OrderedDict()
 
     def chunk(self, key: str, group_id: int, column_id: int) -> ChunkReader | None:
         found = self._get((key, group_id, column_id, -1))
@@ -123,14 +131,20 @@ class BlockCache:
     def put_block(self, key: str, group_id: int, column_id: int, number: int, block: Column) -> None:
         self._put((key, group_id, column_id, number), block, block.data.nbytes)
 
-    def _get(self, entry: _Entry) -> ChunkReader | Column | None:
+    def keys(self, key: str, group_id: int, signature: str) -> Any:
+        return self._get((key, group_id, signature, _KEYS))
+
+    def put_keys(self, key: str, group_id: int, signature: str, keys: Sized) -> None:
+        self._put((key, group_id, signature, _KEYS), keys, keys.nbytes)
+
+    def _get(self, entry: _Entry) -> Any:
         found = self._entries.get(entry)
         if found is None:
             return None
         self._entries.move_to_end(entry)
         return found[0]
 
-    def _put(self, entry: _Entry, value: ChunkReader | Column, size: int) -> None:
+    def _put(self, entry: _Entry, value: Any, size: int) -> None:
         old = self._entries.pop(entry, None)
         self.bytes += size - (old[1] if old else 0)
         self._entries[entry] = (value, size)

@@ -12,6 +12,7 @@ from colonnade.store.catalog import StoredColumn, read_meta, user_ddl, write_met
 from colonnade.store.counters import Usage
 from colonnade.store.errors import Corrupt, OperationalError
 from colonnade.store.keycode import KeySpec
+from colonnade.store.keyfind import WantedKeys, find_keys
 from colonnade.store.keyindex import KeyZone
 from colonnade.store.keytable import read_key_zones, write_key_zones
 from colonnade.store.pager import RowGroupInfo
@@ -236,6 +237,15 @@ class ColumnTable:
         """A block-wise reader of one row group."""
         bitmap = self.state().tombstones.get(group.group_id)
         return reads.open_group(self, group, bitmap, BlockCache(INT64_MAX))
+
+    def look_up(self, group: RowGroupInfo) -> GroupReader:
+        """The same with the connection's cache: for a few rows, which may be asked for again."""
+        bitmap = self.state().tombstones.get(group.group_id)
+        return reads.open_group(self, group, bitmap, self.store.cache, blocks=True)
+
+    def find_keys(self, spec: KeySpec, wanted: WantedKeys) -> IntArray:
+        """The rowids of live rows of row groups that have one of the keys, (n,) int64, ascending, each once."""
+        return find_keys(self, spec, wanted)
 
     def usage(self) -> Usage:
         """How many bytes the row groups take."""
