@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from threading import RLock, get_ident
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import apsw
 
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 NOT_INITIALISED = "Base Connection.__init__ not called."
-
-
-class Lock(Protocol):
-    """What guards a connection that several threads share."""
-
-    def __enter__(self) -> object: ...
-
-    def __exit__(self, *exception: object) -> object: ...
 
 
 class Base:
@@ -41,7 +34,7 @@ class Base:
     _session: Session
     _owner: int
     _thread = -1
-    _lock: Lock | None = None
+    _lock: AbstractContextManager[Any] | None = None
     _initialised = False
     _closed = True
 

@@ -42,28 +42,3 @@ def positional(count: int, function: str) -> None:
             "'detect_types', 'isolation_level', 'check_same_thread', 'factory', 'cached_statements' and 'uri' "
             "will become keyword-only parameters in Python 3.15."
         )
-
-
-def keywords_deprecated(method: str, *names: str) -> Callable[[_Method], _Method]:
-    """For a method of Connection: from 3.13 on, naming these parameters in a call is deprecated."""
-    one = len(names) == 1
-    quoted = " and ".join([", ".join(f"'{name}'" for name in names[:-1]), f"'{names[-1]}'"][one:])
-    s = "" if one else "s"
-    message = (
-        f"Passing keyword argument{s} {quoted} to _sqlite3.Connection.{method}() is deprecated. "
-        f"Parameter{s} {quoted} will become positional-only in Python 3.15."
-    )
-
-    def decorate(function: _Method) -> _Method:
-        if sys.version_info < (3, 13):
-            return function
-
-        @wraps(function)
-        def call(*arguments: Any, **named: Any) -> Any:
-            if not named.keys().isdisjoint(names):
-                deprecated(message)
-            return function(*arguments, **named)
-
-        return cast(_Method, call)
-
-    return decorate

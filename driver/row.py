@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, Self
 
 from colonnade.cursor import Cursor
+from colonnade.plan import Description
 
 
 class Row:
     """A row as a tuple, and by column names in any case."""
 
     __slots__ = ("_names", "_values")
+
+    _names: Description | tuple[()]
+    _values: tuple[Any, ...]
 
     def __new__(cls, cursor: Cursor, values: tuple[Any, ...], /) -> Self:
         if not issubclass(type(cursor), Cursor):  # isinstance() can be lied to
