@@ -55,6 +55,13 @@ class Bulk:
             self._load.enabled = False
         self._session.refresh()
 
+    def leave(self) -> None:
+        """As PRAGMA bulk_load = off, but what is owed stays owed until COMMIT."""
+        if self._load is not None:
+            self._load.flush()
+            self._load.enabled = False
+            self._session.refresh()
+
     def _made(self) -> BulkLoad:
         if self._load is None:
             # Here, as programs that never load in bulk start faster without the loader.
@@ -67,7 +74,7 @@ class Bulk:
                 storage_format=lambda: session.storage_format,
                 adapt=_adapt,
                 bindable=bindable,
-                unseen=session.unseen,
+                unseen=session.changes.kept,
                 appended=self._appended,
             )
             self._load = BulkLoad(session.store, settings, self.stats)
@@ -81,8 +88,11 @@ class Bulk:
         """Append the rows of an INSERT that `takes` said yes to."""
         return self._made().insert(insert, rows, many=many)
 
-    def _appended(self, count: int) -> None:
-        self._session.changes_unseen -= count
+    def _appended(self, result: InsertResult) -> None:
+        session = self._session
+        session.changes.unseen -= result.rowcount
+        if result.last is not None:
+            session.changes.note(result.last)
 
     def flush(self) -> None:
         """Buffered rows reach their tables."""
@@ -103,6 +113,11 @@ class Bulk:
         key = (fold(home), fold(target.name))
         self._load.debt.tables.add(key)
         self._load.debt.recheck.add(key)
+
+    def forget_intakes(self) -> None:
+        """Rows that executemanys have read so far are undone."""
+        if self._load is not None:
+            self._load.forget_intakes()
 
     def forget(self) -> None:
         """The transaction was rolled back."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from colonnade.sql.tokens import tokens
 
 _BEFORE_A_NAME = frozenset({"SAVEPOINT", "TO", "RELEASE"})  # the name is the last word
@@ -13,6 +16,21 @@ class Savepoints:
     def __init__(self) -> None:
         self._names: list[str] = []
         self._first_began = False
+        self._mark = 0
+
+    @contextmanager
+    def marked(self) -> Iterator[None]:
+        """Within, `before_mark` tells savepoints that were open before from those that opened since."""
+        outer, self._mark = self._mark, len(self._names)
+        try:
+            yield
+        finally:
+            self._mark = outer
+
+    def before_mark(self, name: str) -> bool:
+        """Whether the savepoint is older than the `marked` block that is running."""
+        position = self._position(name)
+        return position is not None and position < self._mark
 
     def clear(self) -> None:
         """The transaction is over."""

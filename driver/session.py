@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, proxy
 
@@ -18,6 +17,7 @@ import apsw
 
 from colonnade import pragmas, script
 from colonnade.bulk import Bulk
+from colonnade.changes import Changes
 from colonnade.plan import Description, Plan, describe
 from colonnade.savepoints import Savepoints, savepoint_name
 from colonnade.sql import write
@@ -40,8 +40,7 @@ class Session:
     """What a connection has beyond SQLite.
 
     storage_format   "auto", "row" or "column"
-    changes_unseen   what to take from SQLite's total_changes(): rows that only moved between the parts of a
-                     table; less those that SQLite did not see inserted, deleted or updated
+    changes          how many rows the program changed
     """
 
     def __init__(self, connection: Connection, db: apsw.Connection) -> None:
@@ -49,7 +48,7 @@ class Session:
         self.connection: Connection = proxy(connection)
         self.db = db
         self.storage_format = "auto"
-        self.changes_unseen = 0
+        self.changes = Changes(db)
         self.store = Store(db, memory_limit=MEMORY_LIMIT)
         self.router = Router(self.store, foreign_keys=self.foreign_keys, storage_format=self._format)
         self.bulk = Bulk(self)
@@ -90,6 +89,8 @@ class Session:
         if plain != connection._plain:
             connection._plain = plain
             self._rewritten.clear()
+        if not plain:
+            self.changes.show()
         connection._unverified = False
 
     def _rolled_back(self) -> None:
@@ -131,13 +132,13 @@ class Session:
             statement = plan.statement
             insert = statement.insert if statement.verb == "INSERT" else None
             if insert is not None and self.bulk.takes(insert):
-                return self.bulk.insert(insert, rows, many=True).rowcount
+                with self._savepoints.marked():
+                    return self.bulk.insert(insert, rows, many=True).rowcount
             if self._written_by_rowids(statement):
                 return self._write_many(statement, rows)
             self._make_ready(statement)
             count = cursor._run_many(self._as_run(plan), rows)
-            with self.unseen():
-                self.router.after(statement, busy=self._busy())
+            self._after(statement)
         if plan.schema:
             self.connection._schema_changed()
         return count
@@ -154,13 +155,13 @@ class Session:
         if self.bulk.enabled and plan.first == "INSERT" and not parameters:
             appended = self.texts.one(plan.text)
             if appended is not None:
-                self._note(cursor, plan, appended.rowcount, None)
+                self._show_count(cursor, plan, appended.rowcount)
                 return
         statement = plan.statement
         insert = statement.insert if statement.verb == "INSERT" else None
         if insert is not None and self.bulk.takes(insert):
             result = self.bulk.insert(insert, iter((parameters,)), many=False)
-            self._note(cursor, plan, result.rowcount, None)
+            self._show_count(cursor, plan, result.rowcount)
             return
         if self._written_by_rowids(statement):
             self._write_by_rowids(cursor, plan, parameters)
@@ -172,7 +173,13 @@ class Session:
         self._make_ready(statement)
         cursor._run_native(self._as_run(plan), parameters)
         self._reading.add(cursor)
-        with self.unseen():
+        self._after(statement)
+
+    def _after(self, statement: Statement) -> None:
+        """After SQLite ran a statement that may have written."""
+        if statement.is_dml:
+            self.changes.ran()
+        with self.changes.kept():
             self.router.after(statement, busy=self._busy())
 
     def _make_ready(self, statement: Statement) -> None:
@@ -180,23 +187,16 @@ class Session:
         if self._busy() and self.router.touched(statement):
             for cursor in self._reading:  # SQLite drops no table while a statement is being read
                 cursor._read_ahead()
-        with self.unseen():
+        with self.changes.kept():
             self.router.before(statement)
 
-    @contextmanager
-    def unseen(self) -> Iterator[None]:
-        """Changes to tables within are none to the program: total_changes and last_insert_rowid() stay."""
-        changes, rowid = self.db.total_changes(), self.db.last_insert_rowid()
-        try:
-            yield
-        finally:
-            self.changes_unseen += self.db.total_changes() - changes
-            self.db.set_last_insert_rowid(rowid)
+    @property
+    def changes_unseen(self) -> int:
+        """What to take from SQLite's total_changes()."""
+        return self.changes.unseen
 
-    def _note(self, cursor: Cursor, plan: Plan, count: int, rowid: int | None) -> None:
-        """What a statement that SQLite did not run leaves in the cursor and in last_insert_rowid()."""
-        if rowid is not None:
-            self.db.set_last_insert_rowid(rowid)
+    def _show_count(self, cursor: Cursor, plan: Plan, count: int) -> None:
+        """What a statement that SQLite did not run leaves in the cursor."""
         cursor.lastrowid = self.db.last_insert_rowid()
         if plan.dml:
             cursor.rowcount = count
@@ -242,22 +242,26 @@ class Session:
     def _write_by_rowids(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         statement = plan.statement
         if statement.returning:
-            with self.unseen():
+            with self.changes.kept():
                 names, rows = write.returning(self.store, statement, parameters)
             cursor._show(iter(rows), describe((name,) for name in names))
             count = len(rows)
-            self.changes_unseen -= count
+            self._changed(count)
         else:
             count = self._write_one(statement, parameters)
         self.bulk.wrote(statement)
-        self._note(cursor, plan, count, None)
+        self._show_count(cursor, plan, count)
 
     def _write_one(self, statement: Statement, parameters: Any) -> int:
         change = write.delete if statement.verb == "DELETE" else write.update
-        with self.unseen():
+        with self.changes.kept():
             count = change(self.store, statement, parameters)
-        self.changes_unseen -= count
+        self._changed(count)
         return count
+
+    def _changed(self, count: int) -> None:
+        self.changes.unseen -= count
+        self.changes.note(count)
 
     def _write_many(self, statement: Statement, rows: Iterator[Any]) -> int:
         try:
@@ -311,6 +315,8 @@ class Session:
             self.bulk.flush()
         cursor._run_native(plan, parameters)
         if name is not None:
+            if self._savepoints.before_mark(name):
+                self.bulk.forget_intakes()
             self._savepoints.rolled_back(name)
             self.router.after(plan.statement)
             self.connection._schema_changed()

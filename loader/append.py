@@ -123,7 +123,7 @@ class Appender:
         """`batch`, its INTEGER PRIMARY KEY as integers if rows that had something else in it were taken out."""
         assert self.alias_position is not None
         columns = list(batch.columns)
-        if columns[self.alias_position].kind is Kind.MIXED:
+        if columns[self.alias_position].kind not in (Kind.INTEGER, Kind.NULL):
             columns[self.alias_position] = from_python(to_python(columns[self.alias_position]))
         return replace(batch, columns=tuple(columns))
 

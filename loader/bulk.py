@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
+import apsw
+
 from colonnade.loader.given import GivenRows
 from colonnade.loader.opentable import OpenTable, Ready
 from colonnade.loader.pipeline import in_order
-from colonnade.loader.rows import Adapt, Chunk, Pick, RowShape, chunks
+from colonnade.loader.rows import Adapt, Chunk, Intake, Pick, RowShape, chunks
 from colonnade.loader.settle import Debt, KeyViolation, TableKey, finish, validate_debt
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.violations import CountedViolations
@@ -27,10 +29,11 @@ from colonnade.sql.checks import bulk_reason
 from colonnade.sql.objects import Schema, TableDef, fold
 from colonnade.sql.statement import Insert
 from colonnade.store.database import Store
-from colonnade.store.errors import OperationalError
+from colonnade.store.errors import IntegrityError, OperationalError
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
+_OF_THE_LAST = ("last_insert_rowid", "changes")  # SQL functions that tell of the execution before
 _MOST_TARGETS = 256  # INSERTs remembered: programs with more have their values in the text
 
 
@@ -40,7 +43,7 @@ class BulkSettings:
 
     bindable  a list, tuple or mapping with the parameters of one row, whatever they came as; or raises
     unseen    around writes that the program must not see in total_changes() and last_insert_rowid()
-    appended  told how many rows went in, for total_changes()
+    appended  told what an INSERT did, for changes() and total_changes()
     """
 
     schema: Callable[[str], Schema]
@@ -49,15 +52,21 @@ class BulkSettings:
     adapt: Adapt
     bindable: Callable[[Any], Any]
     unseen: Callable[[], AbstractContextManager[None]]
-    appended: Callable[[int], None]
+    appended: Callable[[InsertResult], None]
 
 
 @dataclass(slots=True)
 class InsertResult:
-    """What an INSERT did. `error` ended an executemany whose rows before it stay; `lastrowid` None: no row."""
+    """What an INSERT did.
+
+    lastrowid  None: no row
+    last       how many rows the last execution inserted; None: there was none
+    error      what ended an executemany whose rows before it stay
+    """
 
     rowcount: int = 0
     lastrowid: int | None = None
+    last: int | None = None
     error: Exception | None = None
 
     def add(self, later: InsertResult) -> None:
@@ -65,6 +74,8 @@ class InsertResult:
         self.rowcount += later.rowcount
         if later.lastrowid is not None:
             self.lastrowid = later.lastrowid
+        if later.last is not None:
+            self.last = later.last
         self.error = later.error
 
 
@@ -92,6 +103,7 @@ class BulkLoad:
         self.enabled = False
         self.debt = Debt()
         self._open: dict[TableKey, OpenTable] = {}
+        self._intakes: list[Intake] = []  # of the executemanys that are reading the program's iterators
         # By the identity of the INSERT, which parsing caches by text; valid until the tables are closed.
         self._targets: dict[int, _Target] = {}
 
@@ -140,16 +152,17 @@ class BulkLoad:
         Raises IntegrityError for NOT NULL, CHECK and STRICT types, with the rows before the first bad
         one appended if `many`, none otherwise; what `adapt` raises for values that SQLite cannot hold.
         """
-        if self.store.db.in_transaction:
-            result = self._insert(insert, rows, many=many)
-        else:
-            with self._transaction():
+        try:
+            if self.store.db.in_transaction:
                 result = self._insert(insert, rows, many=many)
-        self.settings.appended(result.rowcount)
-        if result.lastrowid is not None:
-            self.store.db.set_last_insert_rowid(result.lastrowid)
-        if result.error is not None:
-            raise result.error
+            else:
+                with self._transaction():
+                    result = self._insert(insert, rows, many=many)
+            if result.error is not None:
+                raise result.error
+        except (IntegrityError, apsw.ConstraintError):
+            self.settings.appended(InsertResult(last=0))
+            raise
         return result
 
     def _insert(self, insert: Insert, rows: Iterable[Parameters], *, many: bool) -> InsertResult:
@@ -157,10 +170,52 @@ class BulkLoad:
         if not insert.row_params:
             return self._append_results(target, iter(rows), many=many)
         if isinstance(rows, GivenRows):
-            return self._append_given(target.table, rows)
+            return self._told(self._append_given(target.table, rows))
         if many:
-            return self._append(target.table, rows, target.pick, keep_good=True)
-        return InsertResult(1, target.table.take(target.pick(next(iter(rows)))))
+            result = self._append_many(target, rows)
+            result.last = 1 if result.rowcount else None
+        else:
+            result = InsertResult(1, target.table.take(target.pick(next(iter(rows)))), 1)
+        return self._told(result)
+
+    def _told(self, result: InsertResult) -> InsertResult:
+        """`result`, as the program can see it from now on."""
+        self.settings.appended(result)
+        if result.lastrowid is not None:
+            self.store.db.set_last_insert_rowid(result.lastrowid)
+        return result
+
+    def _append_many(self, target: _Target, rows: Iterable[Any]) -> InsertResult:
+        """The rows of an executemany: a handful wait one by one for more; many become chunks."""
+        table, source = target.table, iter(rows)
+        intake = Intake(target.shape.width)
+        self._intakes.append(intake)
+        try:
+            few = table.few
+            error = intake.read(islice(source, few), target.pick)
+            if error is None and intake.row_count + intake.forgotten == few:
+                result = self._append(target, source, target.pick, intake)
+            else:
+                result = self._take_each(table, target, intake)
+                result.error = result.error or error
+            result.rowcount += intake.forgotten  # sqlite3 counts rows that were undone
+            return result
+        finally:
+            self._intakes.remove(intake)
+
+    def _take_each(self, table: OpenTable, target: _Target, intake: Intake) -> InsertResult:
+        """Rows that wait for more, up to the first bad one."""
+        result = InsertResult()
+        if intake.epoch or self._open.get(table.key) is not table or table.shape is not target.shape:
+            table = self._again(table)
+            table.reshape(target.insert.columns)
+        try:
+            for row in intake.rows():
+                result.lastrowid = table.take(row)
+                result.rowcount += 1
+        except Exception as error:
+            result.error = error
+        return result
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -205,20 +260,26 @@ class BulkLoad:
         self.debt.tables.add(table.key)
         return table
 
-    def _append(self, table: OpenTable, rows: Iterable[Any], pick: Pick, *, keep_good: bool) -> InsertResult:
-        """Append rows of any number up to the first bad one.
+    def _append(
+        self, target: _Target, rows: Iterable[Any], pick: Pick, intake: Intake, *, keep_good: bool = True
+    ) -> InsertResult:
+        """Append rows of any number, those of `intake` first, up to the first bad one.
 
         keep_good: the rows before it stay, as sqlite3's executemany leaves them; else its error is raised.
         """
+        table, shape = target.table, target.shape
         table.flush()
-        result, shape = InsertResult(), table.shape
-        pieces = chunks(shape, self.store.db, rows, pick, table.batch_rows)
+        result = InsertResult()
+        pieces = chunks(shape, self.store.db, rows, pick, intake, table.batch_rows)
         with closing(_in_threads(table, shape, pieces)) as chunks_ready:
             for ready in chunks_ready:
                 ready = table.late(ready)
                 if ready.error is not None and not keep_good:
                     raise ready.error
-                self._store_next(table, ready, result)
+                if ready.epoch == intake.epoch:
+                    self._store_next(table, ready, result)
+                else:
+                    result.rowcount += ready.batch.row_count
                 if ready.error is not None:
                     result.error = ready.error
                     break
@@ -289,6 +350,7 @@ class BulkLoad:
             # The target may be read by the query: all its rows must be there before the first is stored.
             text = f"WITH colonnade_rows AS MATERIALIZED ({text}\n) SELECT * FROM colonnade_rows"
         reads = insert.source == "SELECT" or "SELECT" in text.upper()
+        each = reads or any(name in text.lower() for name in _OF_THE_LAST)
         for parameters in rows:
             if reads:
                 self.flush(close=False)
@@ -297,10 +359,12 @@ class BulkLoad:
             except Exception as error:
                 total.error = error
                 break
-            total.add(result)
-            if many and not reads and result.rowcount == 1:  # and so it will be each time
+            total.add(self._told(result))
+            if many and not each and result.rowcount == 1:  # and so it will be each time
                 computed = iter(self.store.db.cursor().executemany(text, rows))
-                total.add(self._append(target.table, computed, tuple, keep_good=True))
+                later = self._append(target, computed, tuple, Intake(target.shape.width))
+                later.last = 1 if later.rowcount else None
+                total.add(self._told(later))
                 break
         return total
 
@@ -312,18 +376,20 @@ class BulkLoad:
         results: Iterator[Any] = iter(cursor.execute(text, parameters))
         first = list(islice(results, 2))
         if not first:
-            return InsertResult()
+            return InsertResult(last=0)
         if len(first) == 1 and self._open.get(table.key) is table and table.shape is target.shape:
-            return InsertResult(1, table.take(first[0]))
+            return InsertResult(1, table.take(first[0]), 1)
         table.flush()
         try:
             with self.store.db:
-                appended = self._append(table, chain(first, results), tuple, keep_good=False)
+                intake = Intake(target.shape.width)
+                appended = self._append(target, chain(first, results), tuple, intake, keep_good=False)
         except BaseException:
             # With its rows the table's turn to column format may be undone.
             self._close()
             self.store.invalidate()
             raise
+        appended.last = appended.rowcount
         return appended
 
     def flush(self, *, close: bool = True) -> None:
@@ -365,8 +431,14 @@ class BulkLoad:
 
     def rollback(self) -> None:
         """The transaction is undone: forget all rows that wait and all that was owed."""
+        self.forget_intakes()
         self._close()
         self.debt = Debt()
+
+    def forget_intakes(self) -> None:
+        """Rows that executemanys have read so far, and not stored, are undone."""
+        for intake in self._intakes:
+            intake.forget()
 
 
 def _in_threads(table: OpenTable, shape: RowShape, pieces: Iterator[Chunk]) -> Generator[Ready, None, None]:

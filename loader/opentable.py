@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from colonnade.loader.append import Prepared
 from colonnade.loader.rowcheck import RowChecker
-from colonnade.loader.rows import FIRST_ROWS, Adapt, Chunk, QuickRow, RowShape, chunks
+from colonnade.loader.rows import FIRST_ROWS, Adapt, Chunk, Intake, QuickRow, RowShape, chunks
+from colonnade.loader.rowtwin import RowTwin, make_twin
 from colonnade.loader.writer import TableWriter
 from colonnade.sql.objects import TableDef, fold
 from colonnade.sql.tokens import quote
@@ -23,11 +25,13 @@ class Ready:
     """A chunk after its work in a thread: the rows before the first bad one, and its error.
 
     prepared  None where TableWriter.write must decide on the connection's thread
+    epoch     of the chunk
     """
 
     batch: RowBatch
     prepared: Prepared | None
     error: Exception | None
+    epoch: int
 
 
 class OpenTable:
@@ -66,7 +70,8 @@ class OpenTable:
         schema, name = self.definition.schema, self.definition.name
         table = self._store.table(name, schema)
         rows_name = name if table is None else table.rows_name
-        self._store.db.execute(f"DELETE FROM {quote(schema)}.{quote(rows_name)} WHERE 0")
+        with self._unseen():
+            self._store.db.execute(f"DELETE FROM {quote(schema)}.{quote(rows_name)} WHERE 0")
 
     def reshape(self, names: tuple[str, ...] | None) -> None:
         """From now on rows have values for the columns `names`; None: for all."""
@@ -77,6 +82,11 @@ class OpenTable:
     def _shaped(self, names: tuple[str, ...] | None) -> None:
         self.shape = RowShape(self.definition, names, self._adapt)
         self._quick = QuickRow(self.definition, self.shape)
+        self._twin_text = ""
+
+    @cached_property
+    def _twin(self) -> RowTwin | None:
+        return make_twin(self.definition, self._store.db)
 
     def batch_rows(self) -> int:
         """Rows in a batch, asked of the write hints anew."""
@@ -86,28 +96,50 @@ class OpenTable:
 
     def take(self, row: Sequence[Any]) -> int:
         """One row, which waits for more; returns its rowid. Raises what SQLite would raise."""
-        if self._quick.passes(row):
-            given = self._quick.rowid(row)
-        else:
-            row = self.shape.adapted(row)
-            batch = self.shape.shape(self.shape.chunk(self._store.db, (row,), tuple))
-            problem = self.checker.first(batch, late=self.checker.late)
-            if problem is not None:
-                raise problem[1]
-            given = self.writer.given_rowid(batch)
+        row = self.shape.completed(self._store.db, self.shape.adapted(row))
+        given = self._quick.rowid(row) if self._quick.passes(row) else self._checked_rowid(row)
         rowid = self._next_rowid() if given is None else given
-        if self.largest is not None:
-            self.largest = max(self.largest, rowid)
+        if self.largest is not None and rowid > self.largest:
+            self.largest = rowid
         self._waiting.extend(row)
         if rowid > INT64_MAX:
             rowid = self.flush()
-        elif len(self._waiting) >= self._may_wait * self.shape.width:
+        elif len(self._waiting) >= self._may_wait * self.shape.waiting_width:
             self._look_at_bytes()
         return rowid
 
+    @cached_property
+    def few(self) -> int:
+        """How many rows are so few that they are best taken one by one; at most a batch."""
+        if self.definition.checks and self._twin is None:  # only this connection can evaluate them
+            return 0
+        return min(FIRST_ROWS, self.batch_rows())
+
+    def _checked_rowid(self, row: Sequence[SQLiteValue]) -> int | None:
+        """The rowid that the row brings. Raises what SQLite would."""
+        if self._twin is None:
+            return self._rowid_in_batch(row)
+        if not self._twin_text:
+            self._twin_text = self._twin.insert_text(self.shape)
+        rowid = self._twin.check(self._twin_text, row)
+        return None if self._quick.chooses(row) else rowid
+
+    def _rowid_in_batch(self, row: Sequence[SQLiteValue]) -> int | None:
+        shape = self._waiting_shape()
+        batch = shape.shape(shape.chunk(self._store.db, (row,), tuple, Intake(shape.width)))
+        problem = self.checker.first(batch, late=self.checker.late)
+        if problem is not None:
+            raise problem[1]
+        return self.writer.given_rowid(batch)
+
+    def _waiting_shape(self) -> RowShape:
+        """How the rows that wait fall on the columns: their DEFAULTs are computed."""
+        shape = self.shape
+        return RowShape(self.definition, tuple(shape.waiting_names), self._adapt) if shape.computed else shape
+
     def _look_at_bytes(self) -> None:
         """Store the rows that wait if they make a batch; else let four times as many wait."""
-        count = len(self._waiting) // self.shape.width
+        count = len(self._waiting) // self.shape.waiting_width
         held = sum(len(value) for value in self._waiting if isinstance(value, str | bytes))
         most = min(self.batch_rows(), max(1, MAX_GROUP_BYTES * count // max(1, held)))
         if count >= most:
@@ -128,10 +160,17 @@ class OpenTable:
     def flush(self) -> int:
         """Store the rows that wait; returns the rowid of the last, 0 if there is none."""
         values, self._waiting, self.largest = self._waiting, [], None
-        width, rowid = self.shape.width, 0
+        if not values:
+            return 0
+        shape, rowid = self._waiting_shape(), 0
+        width = shape.width
         rows = (values[start : start + width] for start in range(0, len(values), width))
-        for chunk in chunks(self.shape, self._store.db, rows, tuple, lambda: len(values)):
-            rowid = self.put(self.ready(self.shape, chunk))
+        for chunk in chunks(shape, self._store.db, rows, tuple, Intake(width), lambda: len(values)):
+            if chunk.error is not None:
+                raise chunk.error
+            # Each row was checked when it was taken: a CHECK that calls random() is not asked again.
+            batch = shape.shape(chunk)
+            rowid = self.put(Ready(batch, self.writer.prepare(batch), None, chunk.epoch))
         return rowid
 
     # --- rows in chunks --------------------------------------------------------------------------------
@@ -146,8 +185,9 @@ class OpenTable:
     def ready(self, shape: RowShape, chunk: Chunk) -> Ready:
         """Check and encode a chunk, in any thread."""
         if not chunk.row_count:
-            return Ready(RowBatch(0, ()), None, chunk.error)
-        return self._checked(shape.shape(chunk), chunk.error, late=False)
+            return Ready(RowBatch(0, ()), None, chunk.error, chunk.epoch)
+        batch = shape.shape(chunk)
+        return self._checked(Ready(batch, None, chunk.error, chunk.epoch), late=False)
 
     def late(self, ready: Ready) -> Ready:
         """The checks that belong to the connection's thread."""
@@ -155,13 +195,14 @@ class OpenTable:
             return ready
         if self.checker.first(ready.batch, late=True) is None:
             return ready
-        return self._checked(ready.batch, ready.error, late=True)
+        return self._checked(ready, late=True)
 
-    def _checked(self, batch: RowBatch, error: Exception | None, *, late: bool) -> Ready:
-        problem = self.checker.first(batch, late=late)
+    def _checked(self, ready: Ready, *, late: bool) -> Ready:
+        problem = self.checker.first(ready.batch, late=late)
+        batch, error = ready.batch, ready.error
         if problem is not None:
             batch, error = batch.slice(0, problem[0]), problem[1]
-        return Ready(batch, self.writer.prepare(batch), error)
+        return Ready(batch, self.writer.prepare(batch), error, ready.epoch)
 
     def put(self, ready: Ready) -> int:
         """Store rows, with none waiting; returns the rowid of the last."""

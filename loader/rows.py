@@ -47,12 +47,56 @@ class Chunk:
     given     one Column for each value of a row, no affinity applied
     defaults  columns whose DEFAULT needs SQLite, by position in the table
     error     what is wrong with the row behind the last of these
+    epoch     that of the intake when they were read
     """
 
     given: Sequence[Column]
     row_count: int
     defaults: dict[int, Column]
     error: Exception | None = None
+    epoch: int = 0
+
+
+class Intake:
+    """Rows on their way out of the program's own iterator, which may roll back the transaction meanwhile.
+
+    values      of rows as they were given, row behind row
+    epoch       goes up with each `forget`: chunks of an earlier one are to be dropped
+    forgotten   how many rows `forget` took
+    """
+
+    def __init__(self, width: int) -> None:
+        """width: values in a row"""
+        self.width = width
+        self.values: list[Any] = []
+        self.parts: list[list[Column]] = []
+        self.epoch = self.forgotten = 0
+
+    @property
+    def row_count(self) -> int:
+        """Rows that are in no chunk yet."""
+        return len(self.values) // self.width + sum(len(columns[0]) for columns in self.parts)
+
+    def forget(self) -> None:
+        """The rows read so far were undone. While `read` runs too."""
+        self.forgotten += self.row_count
+        self.values.clear()
+        self.parts.clear()
+        self.epoch += 1
+
+    def read(self, rows: Iterable[Any], pick: Pick) -> Exception | None:
+        """Takes the values of all `rows`; returns what the iterator, or a row that is none, raised."""
+        try:
+            _take(self.values, rows, self.width, pick)
+        except Exception as problem:  # rows before it are in
+            return problem
+        return None
+
+    def rows(self) -> list[list[Any]]:
+        """The values, row by row; they are taken out."""
+        values, width = self.values[:], self.width
+        self.values.clear()
+        return [values[start : start + width] for start in range(0, len(values), width)]
 
 
 class RowShape:
@@ -61,6 +105,7 @@ class RowShape:
     given    for each column of the table (generated ones left out) the place of its value in a row, or
              None where the INSERT does not name it
     width    values in a row
+    computed the DEFAULTs that need SQLite of columns that the INSERT does not name, by position in the table
     """
 
     def __init__(self, definition: TableDef, names: tuple[str, ...] | None, adapt: Adapt) -> None:
@@ -84,6 +129,11 @@ class RowShape:
                 raise as_sqlite(OperationalError(message), "SQLITE_ERROR")
             if self.given[places[fold(name)]] is None:  # SQLite takes the first of two equal names
                 self.given[places[fold(name)]] = place
+        self.computed = {
+            index: f"({column.default})"
+            for index, (column, place) in enumerate(zip(self.columns, self.given, strict=True))
+            if place is None and column.default is not None and literal_default(column.default) is None
+        }
 
     def check_width(self, count: int) -> bool:
         """True if a row has `count` values; else SQLite's OperationalError."""
@@ -102,47 +152,56 @@ class RowShape:
             return _ByPosition([int(param) for param in params], bindable)
         return _by_name([str(param) for param in params], bindable)
 
+    @property
+    def waiting_names(self) -> list[str]:
+        """The columns of a row that waits: those that the INSERT names, then those of `computed`."""
+        names = [column.name for column in self.columns] if self.names is None else list(self.names)
+        return names + [self.columns[index].name for index in self.computed]
+
+    @property
+    def waiting_width(self) -> int:
+        return self.width + len(self.computed)
+
     def computed_defaults(self, db: apsw.Connection, count: int) -> dict[int, Column]:
         """`count` values for each column that rows leave out and whose DEFAULT is no literal."""
-        wanted = {
-            index: column.default
-            for index, (column, place) in enumerate(zip(self.columns, self.given, strict=True))
-            if place is None and column.default is not None and _literal(column.default) is None
-        }
-        if not wanted:
+        if not self.computed:
             return {}
-        expressions = ", ".join(f"({text})" for text in wanted.values())
+        expressions = ", ".join(self.computed.values())
         rows = db.execute(
             f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT {expressions} FROM n",
             (count,),
         )
         columns = zip(*rows, strict=True)
-        return {index: from_python(values) for index, values in zip(wanted, columns, strict=True)}
+        return {index: from_python(values) for index, values in zip(self.computed, columns, strict=True)}
 
-    def chunk(self, db: apsw.Connection, rows: Iterable[Any], pick: Pick) -> Chunk:
-        """`rows` as columns, up to the first that cannot be read or holds what SQLite cannot, and not more of
-        them than a row group may have bytes.
+    def completed(self, db: apsw.Connection, row: Sequence[Any]) -> Sequence[Any]:
+        """One row with the values of `computed` behind it."""
+        if not self.computed:
+            return row
+        return [*row, *db.execute(f"SELECT {', '.join(self.computed.values())}").fetchall()[0]]
+
+    def chunk(self, db: apsw.Connection, rows: Iterable[Any], pick: Pick, intake: Intake) -> Chunk:
+        """`rows` behind those of the intake as columns, up to the first that cannot be read or holds what
+        SQLite cannot, and not more of them than a row group may have bytes.
 
         pick  makes a row of what `rows` gives; see `picker`
         """
-        source, parts, count, held = iter(rows), [], 0, 0
+        source = iter(rows)
         error: Exception | None = None
-        while error is None and held < MAX_GROUP_BYTES:
-            values: list[Any] = []
-            try:
-                _take(values, islice(source, self._part_rows), self.width, pick)
-            except Exception as problem:  # of the program's own iterator: rows before it are in
-                error = problem
-            if not values:
+        while error is None and sum(map(_bytes, intake.parts)) < MAX_GROUP_BYTES:
+            error = intake.read(islice(source, self._part_rows), pick)
+            if not intake.values:
                 break
-            columns, bad = self._columns(values)
+            columns, bad = self._columns(intake.values)
             error = bad or error
-            parts.append(columns)
-            count += len(columns[0])
-            held += sum(column.data.nbytes for column in columns)
-            self._part_rows = self._next_part(held // max(1, count))
-        given = [concat_columns(pieces) for pieces in zip(*parts, strict=True)]
-        return Chunk(given, count, self.computed_defaults(db, count) if count else {}, error)
+            intake.values.clear()
+            intake.parts.append(columns)
+            self._part_rows = self._next_part(_bytes(columns) // max(1, len(columns[0])))
+        count = intake.row_count
+        given = [concat_columns(pieces) for pieces in zip(*intake.parts, strict=True)]
+        intake.parts.clear()
+        defaults = self.computed_defaults(db, count) if count else {}
+        return Chunk(given, count, defaults, error, intake.epoch)
 
     def _next_part(self, row_bytes: int) -> int:
         """Rows to take at once, for as many bytes of values as were seen in a row."""
@@ -179,52 +238,68 @@ class RowShape:
             columns.append(apply_affinity(narrow_text(values), column.affinity))
         return RowBatch(chunk.row_count, tuple(columns))
 
-    def adapted(self, row: Sequence[Any]) -> list[SQLiteValue]:
-        """The row with each value adapted and proven to be one that SQLite can hold."""
-        values = [
-            value if type(value) in _PLAIN else self._adapt(place, value) for place, value in enumerate(row)
-        ]
-        from_python(values)
-        return values
+    def adapted(self, row: Sequence[Any]) -> Sequence[SQLiteValue]:
+        """The row with each value as one that SQLite can hold. Raises what sqlite3 does for one that it cannot."""
+        if not _PLAIN.issuperset(map(type, row)):
+            row = [v if type(v) in _PLAIN else self._adapt(place, v) for place, v in enumerate(row)]
+        for value in row:
+            kind = type(value)
+            if kind is int or isinstance(value, int):
+                if not INT64_MIN <= value <= INT64_MAX:
+                    raise OverflowError("Python int too large to convert to SQLite INTEGER")
+            elif kind is str and not value.isascii():
+                value.encode()
+        return row
 
 
 _PLAIN = frozenset({int, float, str, bytes, type(None)})
 
 
-class QuickRow:
-    """Decides in a microsecond that one row is fine by itself; a row that it does not pass may be fine too.
+def _bytes(columns: Iterable[Column]) -> int:
+    return sum(column.data.nbytes for column in columns)
 
-    usable  False for tables whose rows must be looked at as columns (STRICT, CHECK)
-    """
+
+class QuickRow:
+    """Decides in a microsecond that one row is fine by itself; a row that it does not pass may be fine too."""
 
     def __init__(self, definition: TableDef, shape: RowShape) -> None:
-        self.usable = not definition.strict and not definition.checks
-        self._width = shape.width
+        # Rows of tables with STRICT, CHECK or a NOT NULL whose value is left out are not looked at here.
+        self._usable = not definition.strict and not definition.checks
         self._required: list[int] = []
         self._alias: int | None = None
-        for column, place in zip(shape.columns, shape.given, strict=True):
+        for index, (column, place) in enumerate(zip(shape.columns, shape.given, strict=True)):
+            if index in shape.computed:
+                place = shape.width + list(shape.computed).index(index)
             if column.name == definition.rowid_alias:
                 self._alias = place
             elif column.not_null and place is not None:
                 self._required.append(place)
             elif column.not_null:
-                literal = _literal(column.default) if column.default is not None else None
-                self.usable = self.usable and literal is not None and literal[0] is not None
+                literal = literal_default(column.default) if column.default is not None else None
+                self._usable = self._usable and literal is not None and literal[0] is not None
 
-    def passes(self, row: Sequence[Any]) -> bool:
-        """Whether every value is of a plain type and in range, and none is NULL that must not be."""
-        if not self.usable or len(row) != self._width or not _PLAIN.issuperset(map(type, row)):
+    def passes(self, row: Sequence[SQLiteValue]) -> bool:
+        """Whether nothing can be wrong: no NULL where none must be, and a rowid that is an integer."""
+        if not self._usable or (self._alias is not None and not isinstance(row[self._alias], int | None)):
             return False
-        for value in row:
-            if type(value) is int and not INT64_MIN <= value <= INT64_MAX:
+        for place in self._required:
+            value = row[place]
+            if value is None or value != value:  # SQLite holds a NaN as NULL
                 return False
-        if self._alias is not None and not isinstance(row[self._alias], int | None):
-            return False
-        return not any(row[place] is None for place in self._required)
+        return True
 
-    def rowid(self, row: Sequence[Any]) -> int | None:
-        """The INTEGER PRIMARY KEY that the row brings."""
-        return None if self._alias is None else row[self._alias]
+    def rowid(self, row: Sequence[SQLiteValue]) -> int | None:
+        """The INTEGER PRIMARY KEY that a row brings that `passes`."""
+        value = None if self._alias is None else row[self._alias]
+        assert value is None or isinstance(value, int)
+        return value
+
+    def chooses(self, row: Sequence[SQLiteValue]) -> bool:
+        """Whether SQLite gives the row its rowid."""
+        if self._alias is None:
+            return True
+        value = row[self._alias]
+        return value is None or value != value
 
 
 def _wrong_count(wanted: int, supplied: int) -> ProgrammingError:
@@ -276,14 +351,14 @@ def _by_name(names: list[str], bindable: Callable[[Any], Any]) -> Pick:
 
 def constant_default(column: ColumnDef, count: int) -> Column:
     """`count` times the column's DEFAULT, which is a literal or missing (NULL)."""
-    literal = _literal(column.default) if column.default is not None else None
+    literal = literal_default(column.default) if column.default is not None else None
     if literal is None or literal[0] is None:
         return null_column(count)
     return from_python(literal).take(np.zeros(count, np.int64))
 
 
 @lru_cache
-def _literal(text: str) -> tuple[SQLiteValue] | None:
+def literal_default(text: str) -> tuple[SQLiteValue] | None:
     """The value of a DEFAULT that is one literal, with a sign or without; None for an expression.
 
     A lone word that is no keyword stands for its own text (sqlite.org/lang_createtable.html#dfltval).
@@ -308,12 +383,17 @@ def _is_word(token: Any) -> bool:
 
 
 def chunks(
-    shape: RowShape, db: apsw.Connection, rows: Iterable[Any], pick: Pick, batch_rows: Callable[[], int]
+    shape: RowShape,
+    db: apsw.Connection,
+    rows: Iterable[Any],
+    pick: Pick,
+    intake: Intake,
+    batch_rows: Callable[[], int],
 ) -> Iterator[Chunk]:
-    """The rows in chunks of at most one batch size; a chunk with an error is the last."""
+    """The rows behind those of `intake`, in chunks of at most one batch size; one with an error is the last."""
     source = iter(rows)
     while True:
-        chunk = shape.chunk(db, islice(source, batch_rows()), pick)
+        chunk = shape.chunk(db, islice(source, max(0, batch_rows() - intake.row_count)), pick, intake)
         if chunk.row_count or chunk.error is not None:
             yield chunk
         if not chunk.row_count or chunk.error is not None:

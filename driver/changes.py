@@ -1,0 +1,80 @@
+"""How many rows the program changed, as changes() and total_changes() tell it in SQL and in Python.
+
+SQLite's own counters miss the rows that bulk load appends and count those that only move between the parts of
+a table. `unseen` is what total_changes() is off by; the last statement's count is kept beside what SQLite
+said at that time, so that a statement that SQLite ran itself since, also in a trigger, counts by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from weakref import proxy
+
+import apsw
+
+_NAMES = ("changes", "total_changes")
+
+
+class Changes:
+    """The counters of one connection.
+
+    unseen  what to take from SQLite's total_changes()
+    """
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self.unseen = 0
+        self._last: tuple[int, int, int] | None = None  # rows, SQLite's changes(), SQLite's total_changes()
+        self._shown = False
+
+    def total_changes(self) -> int:
+        """Rows changed since the connection was opened."""
+        return self._db.total_changes() - self.unseen
+
+    def changes(self) -> int:
+        """Rows changed by the last statement that can change some."""
+        changes, last = self._db.changes(), self._last
+        if last is not None and last[1] == changes and last[2] == self._db.total_changes():
+            return last[0]
+        return changes
+
+    def note(self, count: int) -> None:
+        """A statement that SQLite did not run as it was changed so many rows."""
+        self._last = count, self._db.changes(), self._db.total_changes()
+
+    def ran(self) -> None:
+        """SQLite ran a statement of the program's as it was."""
+        self._last = None
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Changes to tables within are none to the program; neither is the last inserted rowid."""
+        db, count = self._db, self.changes()
+        before, rowid = db.total_changes(), db.last_insert_rowid()
+        try:
+            yield
+        finally:
+            self.unseen += db.total_changes() - before
+            db.set_last_insert_rowid(rowid)
+            self.note(count)
+
+    def show(self) -> None:
+        """Let SQL's functions answer from here; once, and only where the column store is in use.
+
+        Not while a statement is being read, as SQLite forbids it then: the next call tries again. Functions
+        of these names that the program made itself stay.
+        """
+        if self._shown:
+            return
+        me = proxy(self)  # SQLite holds the functions: they must not keep the connection alive
+        answers = (lambda: me.changes(), lambda: me.total_changes())
+        with suppress(apsw.BusyError):
+            for name, answer in zip(_NAMES, answers, strict=True):
+                if self._is_builtin(name):
+                    self._db.create_scalar_function(name, answer, 0, flags=apsw.SQLITE_INNOCUOUS)
+            self._shown = True
+
+    def _is_builtin(self, name: str) -> bool:
+        query = "SELECT 1 FROM pragma_function_list WHERE name = ? AND narg = 0 AND NOT builtin"
+        return self._db.execute(query, (name,)).get is None
