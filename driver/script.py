@@ -245,13 +245,16 @@ class _Native:
         self._stop = stop = start + len(sql)
         if stop >= self._length:
             return False
-        if (self._hooks.show is not None and self._has_rows(sql)) or (
-            sql[0] not in "Ii" and _CARE.match(sql, blank_end(sql, 0))
-        ):
-            self._care = True
+        if sql[0] in "Ii":
+            self._care = self._hooks.show is not None and "returning" in sql.lower()
+        else:
+            self._care = bool(_CARE.match(sql, blank_end(sql, 0))) or self._shows(sql)
         return not self._care
 
-    def _has_rows(self, sql: str) -> bool:
+    def _shows(self, sql: str) -> bool:
+        """Whether somebody wants to see rows that the statement may have."""
+        if self._hooks.show is None:
+            return False
         return bool(_ROWS.match(sql, blank_end(sql, 0))) or "returning" in sql.lower()
 
     def _stopped(self) -> None:
