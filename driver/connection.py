@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import apsw
 
+from colonnade.blob import Blobs
+from colonnade.copies import Copies
 from colonnade.cursor import Cursor, RowFactory
 from colonnade.errors import translate
+from colonnade.functions import Functions
+from colonnade.hooks import Hooks
+from colonnade.limits import Limits
 from colonnade.location import open_database
 from colonnade.notices import positional, warns_of_positional
 from colonnade.session import Session
@@ -27,6 +32,7 @@ from colonnade.transactions import (
     checked_level,
 )
 from colonnade.types import convert_binding
+from colonnade.watch import run_seen
 
 if TYPE_CHECKING:
     from colonnade.loader.load import Observer
@@ -48,7 +54,7 @@ _POSITIONAL = (
 _INT_MAX = 2**31 - 1
 
 
-class Connection(Transactions, Shaping):
+class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits):
     """One connection to a database.
 
     row_factory  given to each new cursor
@@ -195,11 +201,6 @@ class Connection(Transactions, Shaping):
         self._check_open()
         return self._db.total_changes() - self._session.changes_unseen
 
-    def interrupt(self) -> None:
-        """Make the statement that is running fail soon; from any thread."""
-        self._check_closed()
-        self._db.interrupt()
-
     def close(self) -> None:
         """Close the connection; what was not committed is gone."""
         if get_ident() != self._thread:
@@ -210,7 +211,7 @@ class Connection(Transactions, Shaping):
 
     def _close(self) -> None:
         if self._autocommit is False and self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+            run_seen(self._db, "ROLLBACK")
         self._let_go()
         self._db.close(True)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import apsw
 
+from colonnade.base import Base
 from colonnade.errors import CLOSED_CURSOR, RECURSIVE, translate, undecodable
 from colonnade.many import run_many
 from colonnade.parameters import bindable, warn_of_names
@@ -22,6 +23,7 @@ from colonnade.rows import BUSY, Converters, Rereading, Unreadable, shape
 from colonnade.script import ScriptError, blocks_of
 from colonnade.store.errors import ProgrammingError
 from colonnade.types import READY
+from colonnade.watch import program_cursor
 
 if TYPE_CHECKING:
     from colonnade.connection import Connection
@@ -63,9 +65,14 @@ class Cursor:
             raise ProgrammingError(RECURSIVE)
         self.connection = connection
         try:
-            self._cursor = connection._db.cursor()
+            self._cursor = program_cursor(connection._db)
         except apsw.Error as error:
             raise translate(error) from None
+        except AttributeError:
+            if isinstance(connection, Base):
+                connection._check_initialised()
+            kind = type(connection).__name__
+            raise TypeError(f"Cursor() argument 1 must be sqlite3.Connection, not {kind}") from None
         self._rows: Iterator[Any] | None = None  # what is still to fetch; never None while _ahead is a row
         self._ahead: Any = None  # a row read before it was asked for: SQLite is done with the last row then
         self._converters: Converters | None = None
@@ -125,7 +132,7 @@ class Cursor:
         except apsw.SchemaChangeError:
             self._run_anew(plan, parameters)
         except Exception as error:
-            raise self._failed(error, sql if began else None) from None
+            raise self._failed(error, sql, began=began) from None
         return self
 
     def executemany(self, sql: str, seq_of_parameters: Iterable[Any], /) -> Cursor:
@@ -152,7 +159,7 @@ class Cursor:
                 self.rowcount = count
             self._rows = None
         except Exception as error:
-            raise self._failed(error, sql if began else None) from None
+            raise self._failed(error, sql, began=began) from None
         return self
 
     def executescript(self, sql_script: str, /) -> Cursor:
@@ -270,15 +277,16 @@ class Cursor:
             self._counting = False
             self.rowcount = self.connection._db.changes()
 
-    def _failed(self, error: Exception, began_for: str | None = None) -> Exception:
+    def _failed(self, error: Exception, sql: str = "", *, began: bool = False) -> Exception:
+        """What to raise for `error`; `began`: a transaction was begun for the statement."""
         self._rows = self._ahead = None
         self._counting = False
         if self._closed:
             return ProgrammingError(CLOSED_CURSOR)
         connection = self.connection
-        if began_for is not None:
+        if began:
             # sqlite3 begins a transaction only for a statement that could be prepared.
-            connection._take_back_begin(began_for, error)
+            connection._take_back_begin(sql, error)
         return translate(error)
 
     # Rows

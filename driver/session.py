@@ -27,6 +27,7 @@ from colonnade.sql.shown import home_of
 from colonnade.sql.statement import Statement
 from colonnade.store.database import Store
 from colonnade.texts import Texts
+from colonnade.watch import run_seen
 
 if TYPE_CHECKING:
     from colonnade.connection import Connection
@@ -289,11 +290,11 @@ class Session:
     def commit(self) -> None:
         """COMMIT, after bulk load validated what it owes."""
         self.bulk.validate()
-        self.db.execute("COMMIT")
+        run_seen(self.db, "COMMIT")
         self._after_transaction()
 
     def rollback(self) -> None:
-        self.db.execute("ROLLBACK")
+        run_seen(self.db, "ROLLBACK")
 
     def _begin(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         cursor._run_native(plan, parameters)

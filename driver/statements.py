@@ -13,6 +13,7 @@ from colonnade.location import is_private
 from colonnade.plan import Columns, Plan
 from colonnade.sql.tokens import quote
 from colonnade.store import errors
+from colonnade.watch import program_cursor
 
 _Result = TypeVar("_Result")
 
@@ -116,7 +117,7 @@ class Statements(Base):
             answers.append(ask(cursor))
             return False
 
-        cursor = self._db.cursor()
+        cursor = program_cursor(self._db)
         cursor.exec_trace = stop
         try:
             try:

@@ -16,6 +16,7 @@ import apsw
 from colonnade.base import Base
 from colonnade.errors import translate
 from colonnade.statements import Statements
+from colonnade.watch import run_seen
 
 LEGACY_TRANSACTION_CONTROL = -1
 
@@ -70,7 +71,7 @@ class Transactions(Statements, Base):
         return None
 
     def _begin_now(self) -> None:
-        self._db.execute("BEGIN")
+        run_seen(self._db, "BEGIN")
         self._unverified = True
 
     @property
@@ -154,7 +155,7 @@ class Transactions(Statements, Base):
         """
         began = self._begin is not None and not self._db.in_transaction
         if self._begin is not None and began:
-            self._db.execute(self._begin)
+            run_seen(self._db, self._begin)
         if self._unverified or not self._private:
             try:
                 self._session.refresh()
@@ -179,7 +180,7 @@ class Transactions(Statements, Base):
             return
         if isinstance(error, apsw.BusyError) and self._begin and self._db.txn_state() == _READ_LOCK:
             self._session.rollback()
-            self._db.execute(self._begin)
+            run_seen(self._db, self._begin)
 
 
 def checked_level(level: Any) -> str | None:

@@ -1,0 +1,243 @@
+"""Which statements of a connection are the program's: its hooks see these and no others.
+
+Colonnade runs statements of its own on the same apsw connection: it looks at the schema, reads shadow tables,
+converts tables. Statements of the program run on cursors made by `program_cursor`. All others come from the
+connection's `cursor()`, `execute()` and `pragma()`; once a hook is set, what these use is a class of cursor that
+marks what it does as internal. With no hook set, nothing is different and nothing costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+from weakref import WeakValueDictionary
+
+import apsw
+
+from colonnade.callbacks import coded, show
+from colonnade.store.errors import DataError
+
+Trace = Callable[[str], object]
+Authorizer = Callable[[int, str | None, str | None, str | None, str | None], object]
+Progress = Callable[[], object]
+
+_INT = range(-(2**31), 2**31)
+
+
+def program_cursor(db: apsw.Connection) -> apsw.Cursor:
+    """A cursor for statements of the program."""
+    factory = db.cursor_factory
+    if isinstance(factory, _Factory):
+        return factory.for_program(db)
+    return cast(apsw.Cursor, db.cursor())
+
+
+def run_seen(db: apsw.Connection, sql: str) -> None:
+    """Run a statement that sqlite3 would run too, such as COMMIT: the program's hooks see it."""
+    program_cursor(db).execute(sql)
+
+
+class Watch:
+    """The hooks of one connection.
+
+    internal  how many calls deep Colonnade is in work of its own
+    """
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self.internal = 0
+        self._apsw_is_next = False  # the next statement is one that apsw runs for `with db`
+        self._authorizer: Authorizer | None = None
+        self._trace: Trace | None = None
+        self._starting: apsw.Cursor | None = None  # of the program; its statement is just about to run
+        # By the id that SQLite's events have: which cursor runs the statement.
+        self._running: WeakValueDictionary[int, apsw.Cursor] = WeakValueDictionary()
+        db.cursor_factory = _Factory(self)
+        db.exec_trace = self._starts
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """What runs within is none of the program's statements."""
+        self.internal += 1
+        try:
+            yield
+        finally:
+            self.internal -= 1
+
+    def _starts(self, cursor: Any, _sql: str, _bindings: object) -> bool:
+        """apsw's tracer, before a statement runs."""
+        self._apsw_is_next = not isinstance(cursor, apsw.Cursor)
+        if not self.internal:
+            self._starting = None if self._apsw_is_next or isinstance(cursor, _Internal) else cursor
+        return True
+
+    # --- authorizer --------------------------------------------------------------------------------------
+
+    def authorize(self, callback: Authorizer | None) -> None:
+        """Ask `callback` about each action of the program's statements; None: ask nobody."""
+        self._authorizer = callback
+        self._db.set_authorizer(None if callback is None else self._allowed)
+
+    def _allowed(
+        self, action: int, first: str | None, second: str | None, schema: str | None, source: str | None
+    ) -> int:
+        if self._apsw_is_next:
+            self._apsw_is_next = False
+            return apsw.SQLITE_OK
+        if self.internal or self._authorizer is None:
+            return apsw.SQLITE_OK
+        callback = self._authorizer
+        try:
+            answer = callback(action, first, second, schema, source)
+            if not isinstance(answer, int):
+                return apsw.SQLITE_DENY
+            if answer not in _INT:
+                raise OverflowError("Python int too large to convert to C int")
+        except BaseException as error:
+            show(error, callback)
+            return apsw.SQLITE_DENY
+        return int(answer)
+
+    # --- trace -------------------------------------------------------------------------------------------
+
+    def trace(self, callback: Trace | None) -> None:
+        """Call `callback` with the text of each of the program's statements as it starts; None: no more."""
+        self._trace = callback
+        self._running.clear()
+        self._db.trace_v2(
+            0 if callback is None else apsw.SQLITE_TRACE_STMT, callback and self._traced, id=self
+        )
+
+    def _traced(self, event: dict[str, Any]) -> None:
+        """SQLite's event. It comes for each statement of a trigger too: sqlite3 then says the same again."""
+        if self.internal or self._trace is None:
+            return
+        if self._starting is not None:
+            self._running[event["id"]] = self._starting
+            self._starting = None
+        cursor = self._running.get(event["id"])
+        if cursor is not None:
+            self._tell(self._expanded(cursor, event["sql"]))
+        elif event["trigger"]:  # of a virtual table in C, such as FTS5: in comments
+            self._tell("-- " + event["sql"].replace("\n", "\n-- "))
+
+    def _expanded(self, cursor: apsw.Cursor, text: str) -> str:
+        """The statement with its parameters; if that is longer than SQLite allows, `text`."""
+        try:
+            return cursor.expanded_sql
+        except apsw.NoMemError:
+            try:
+                raise coded(
+                    DataError, "Expanded SQL string exceeds the maximum string length", apsw.SQLITE_TOOBIG
+                )
+            except DataError as error:
+                show(error, self._trace)
+            return text
+
+    def _tell(self, text: str) -> None:
+        callback = self._trace
+        if callback is not None:
+            try:
+                callback(text)
+            except BaseException as error:
+                show(error, callback)
+
+    # --- progress ----------------------------------------------------------------------------------------
+
+    def progress(self, callback: Progress | None, steps: int) -> None:
+        """Call `callback` after so many steps of the program's statements; None: no more."""
+        if callback is None:
+            self._db.set_progress_handler(None)
+            return
+
+        def stop() -> bool:
+            if self.internal:
+                return False
+            try:
+                return bool(callback())
+            except BaseException as error:
+                show(error, callback)
+                return True
+
+        self._db.set_progress_handler(stop, steps)
+
+    # --- statements that SQLite does not run as they are ---------------------------------------------------
+
+    def announce(self, text: str, parameters: Any) -> None:
+        """Let the hooks have their say on a statement for which Colonnade runs something else, or nothing.
+
+        Raises  apsw.AuthError if the authorizer denies it
+        """
+        cursor = program_cursor(self._db)
+        said = False
+
+        def stop(cursor: apsw.Cursor, _sql: str, _bindings: object) -> bool:
+            nonlocal said
+            said = True
+            self._tell(self._expanded(cursor, text))
+            return False
+
+        cursor.exec_trace = stop
+        try:
+            cursor.execute(text, parameters, can_cache=False)
+        except apsw.AuthError:
+            raise
+        except Exception as error:
+            # A table in column format cannot be written by SQLite itself; all other errors come when it runs.
+            if not said and not isinstance(error, apsw.ExecTraceAbort):
+                self._tell(text)
+
+
+class _Factory:
+    """Makes the cursors of an apsw connection that has hooks."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._program = False
+
+    def __call__(self, db: apsw.Connection) -> apsw.Cursor:
+        return apsw.Cursor(db) if self._program else _Internal(db, self._watch)
+
+    def for_program(self, db: apsw.Connection) -> apsw.Cursor:
+        """One for statements of the program; by way of the connection, which must know all its cursors."""
+        self._program = True
+        try:
+            return cast(apsw.Cursor, db.cursor())
+        finally:
+            self._program = False
+
+
+class _Internal(apsw.Cursor):
+    """A cursor for Colonnade's own statements."""
+
+    __slots__ = ("_watch",)
+
+    def __init__(self, db: apsw.Connection, watch: Watch) -> None:
+        super().__init__(db)
+        self._watch = watch
+
+    def execute(self, *arguments: Any, **options: Any) -> Any:
+        with self._watch.hidden():
+            return super().execute(*arguments, **options)
+
+    def executemany(self, *arguments: Any, **options: Any) -> Any:
+        with self._watch.hidden():
+            return super().executemany(*arguments, **options)
+
+    def __next__(self) -> Any:
+        with self._watch.hidden():
+            return super().__next__()
+
+    def fetchone(self) -> Any:
+        with self._watch.hidden():
+            return super().fetchone()
+
+    def fetchall(self) -> Any:
+        with self._watch.hidden():
+            return super().fetchall()
+
+    @property
+    def get(self) -> Any:
+        with self._watch.hidden():
+            return super().get
