@@ -159,6 +159,8 @@ def run(session: Session, blocks: Iterable[str], hooks: Hooks = NO_HOOKS) -> Non
     while feed.more():
         if hooks.command is not None and feed.at_command():
             _run_command(feed, hooks.command)
+        elif session.hooked:
+            run_next(session, feed, hooks)
         elif session.connection._plain:
             native.run()
         elif not (session.bulk.enabled and session.texts.run(feed)):

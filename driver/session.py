@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, proxy
 
@@ -133,12 +134,15 @@ class Session:
             statement = plan.statement
             insert = statement.insert if statement.verb == "INSERT" else None
             if insert is not None and self.bulk.takes(insert):
+                self._announce(plan, None)
                 with self._savepoints.marked():
                     return self.bulk.insert(insert, rows, many=True).rowcount
             if self._written_by_rowids(statement):
+                self._announce(plan, None)
                 return self._write_many(statement, rows)
             self._make_ready(statement)
-            count = cursor._run_many(self._as_run(plan), rows)
+            with self._instead(plan, None) as run:
+                count = cursor._run_many(run, rows)
             self._after(statement)
         if plan.schema:
             self.connection._schema_changed()
@@ -153,7 +157,7 @@ class Session:
             self.connection._schema_changed()
 
     def _run(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
-        if self.bulk.enabled and plan.first == "INSERT" and not parameters:
+        if self.bulk.enabled and plan.first == "INSERT" and not parameters and not self.hooked:
             appended = self.texts.one(plan.text)
             if appended is not None:
                 self._show_count(cursor, plan, appended.rowcount)
@@ -161,20 +165,45 @@ class Session:
         statement = plan.statement
         insert = statement.insert if statement.verb == "INSERT" else None
         if insert is not None and self.bulk.takes(insert):
+            self._announce(plan, parameters)
             result = self.bulk.insert(insert, iter((parameters,)), many=False)
             self._show_count(cursor, plan, result.rowcount)
             return
         if self._written_by_rowids(statement):
+            self._announce(plan, parameters)
             self._write_by_rowids(cursor, plan, parameters)
             return
-        if statement.is_select:
-            cursor._run_native(self._as_run(plan), parameters)
-            self._reading.add(cursor)
-            return
-        self._make_ready(statement)
-        cursor._run_native(self._as_run(plan), parameters)
+        if not statement.is_select:
+            self._make_ready(statement)
+        with self._instead(plan, parameters) as run:
+            cursor._run_native(run, parameters)
         self._reading.add(cursor)
-        self._after(statement)
+        if not statement.is_select:
+            self._after(statement)
+
+    # --- hooks -------------------------------------------------------------------------------------------
+
+    @property
+    def hooked(self) -> bool:
+        """Whether the program has set a hook, and must hear of each of its statements."""
+        return self.connection._watch is not None
+
+    def _announce(self, plan: Plan, parameters: Any) -> None:
+        """Hooks hear of a statement that SQLite does not run."""
+        watch = self.connection._watch
+        if watch is not None:
+            watch.announce(plan.text, parameters, plan.statement)
+
+    @contextmanager
+    def _instead(self, plan: Plan, parameters: Any) -> Iterator[Plan]:
+        """What to run for a statement; hooks hear of the statement itself, whatever that is."""
+        run, watch = self._as_run(plan), self.connection._watch
+        if run is plan or watch is None:
+            yield run
+            return
+        watch.announce(plan.text, parameters, plan.statement)
+        with watch.hidden():
+            yield run
 
     def _after(self, statement: Statement) -> None:
         """After SQLite ran a statement that may have written."""
@@ -277,6 +306,7 @@ class Session:
         own = None if pragma is None else pragmas.OWN.get(pragma.name)
         if own is None or pragma is None:
             return False
+        self._announce(plan, None)
         self.bulk.flush()
         answer = own(self, pragma)
         if answer is not None:

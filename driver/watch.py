@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import apsw
 
 from colonnade.callbacks import coded, show
+from colonnade.sql.statement import Statement
 from colonnade.store.errors import DataError
 
 Trace = Callable[[str], object]
@@ -164,10 +165,11 @@ class Watch:
 
     # --- statements that SQLite does not run as they are ---------------------------------------------------
 
-    def announce(self, text: str, parameters: Any) -> None:
+    def announce(self, text: str, parameters: Any, statement: Statement) -> None:
         """Let the hooks have their say on a statement for which Colonnade runs something else, or nothing.
 
-        Raises  apsw.AuthError if the authorizer denies it
+        parameters  None where they are many: the text is then traced as it is
+        Raises      apsw.AuthError if the authorizer denies it
         """
         cursor = program_cursor(self._db)
         said = False
@@ -186,7 +188,20 @@ class Watch:
         except Exception as error:
             # A table in column format cannot be written by SQLite itself; all other errors come when it runs.
             if not said and not isinstance(error, apsw.ExecTraceAbort):
+                self._ask(statement)
                 self._tell(text)
+
+    def _ask(self, statement: Statement) -> None:
+        """Ask the authorizer what SQLite did not get to: it looks first whether a table can be changed."""
+        target, change = statement.target, statement.change
+        if self._authorizer is None or target is None or change is None:
+            return
+        schema = target.schema or "main"
+        action = apsw.SQLITE_DELETE if statement.verb == "DELETE" else apsw.SQLITE_UPDATE
+        columns = (None,) if statement.verb == "DELETE" else change.assigned or ("",)
+        for column in columns:
+            if self._allowed(action, target.name, column, schema, None) != apsw.SQLITE_OK:
+                raise apsw.AuthError("not authorized")
 
 
 class _Factory:
