@@ -7,6 +7,7 @@ is written to a temporary file, 4 bytes a row.
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO
@@ -14,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from colonnade.loader.sources.base import Provenance
+from colonnade.loader.spill import unwritable
 from colonnade.sql.objects import fold
 from colonnade.store.values import IntArray
 
@@ -40,18 +42,26 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what could not be written is thrown away now
+                self._file.close()
 
     def note(self, table: str, group_id: int, provenance: Provenance, order: IntArray | None) -> None:
-        """Row group `group_id` holds the rows of one LoadedRows; order[k] is the input position of its row k."""
+        """Row group `group_id` holds the rows of one LoadedRows; order[k] is the input position of its row k.
+
+        Raises OperationalError where the temporary file cannot be written.
+        """
         order_at = None if order is None else self._keep(order)
         self._groups[fold(table), group_id] = _Entry(provenance, order_at)
 
     def _keep(self, order: IntArray) -> int:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="colonnade-")  # noqa: SIM115 - closed by __exit__
-        at = self._file.seek(0, 2)
-        self._file.write(order.astype("<u4").tobytes())
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="colonnade-")  # noqa: SIM115 - closed by __exit__
+            at = self._file.seek(0, 2)
+            self._file.write(order.astype("<u4").tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise unwritable(None, error) from error
         return at
 
     def locate(self, table: str, group_id: int | None, position: int) -> tuple[str, int | None] | None:

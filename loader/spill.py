@@ -53,7 +53,7 @@ class Partitions:
         try:
             self._directory = tempfile.TemporaryDirectory(prefix="colonnade-", dir=directory)
         except OSError as error:
-            raise _unwritable(directory, error) from error
+            raise unwritable(directory, error) from error
         self._files: list[Any] = [None] * count
         self._writers: list[Any] = [None] * count
 
@@ -97,7 +97,7 @@ class Partitions:
                 self._writers[number] = pa.ipc.new_stream(self._files[number], self._schema)
             self._writers[number].write_batch(batch)
         except OSError as error:
-            raise _unwritable(self._parent, error) from error
+            raise unwritable(self._parent, error) from error
         self.rows[number] += batch.num_rows
         self.bytes[number] += batch.nbytes
         self.bytes_written += batch.nbytes
@@ -109,7 +109,7 @@ class Partitions:
                     writer.close()
                     file.close()
         except OSError as error:
-            raise _unwritable(self._parent, error) from error
+            raise unwritable(self._parent, error) from error
         self._writers = [None] * self.count
 
     def read(self, number: int) -> Iterator[Spilled]:
@@ -123,7 +123,8 @@ class Partitions:
                 yield Spilled(batch.column(0).to_numpy(), keys)
 
 
-def _unwritable(directory: str | None, error: OSError) -> OperationalError:
+def unwritable(directory: str | None, error: OSError) -> OperationalError:
+    """What to tell the user of a temporary file that could not be made or written; None: in the usual place."""
     where = directory or tempfile.gettempdir()
     reason = os.strerror(error.errno) if error.errno else str(error)
     return OperationalError(f"cannot write temporary files in {where}: {reason}")

@@ -12,6 +12,7 @@ from colonnade.cli.progress import progress_for
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.report import LoadReport
 from colonnade.loader.sources import LoadError
+from colonnade.loader.sources.find import FORMATS
 
 # Beside the pieces that are being parsed this keeps a load of TPC-H at scale 3 within 1.1 times the memory of
 # scale 1, at the same CPU time: with 128MB the checks grow with their parents.
@@ -29,9 +30,19 @@ def add_parser(commands: Any) -> None:
         ),
     )
     parser.add_argument("database", metavar="DB", help="database file; created if missing")
-    parser.add_argument("sources", metavar="SOURCE", nargs="+", help="file, directory, or table=file")
+    parser.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="file, directory, table=file, or table=- for standard input",
+    )
     parser.add_argument(
         "--schema", metavar="FILE.sql", help="script with the CREATE TABLE statements to run first"
+    )
+    parser.add_argument(
+        "--format",
+        choices=list(FORMATS),
+        help="of all sources, whatever their names; for standard input: TABLE=-",
     )
     parser.add_argument("--delimiter", metavar="CHAR", help="field delimiter of text files")
     parser.add_argument(
@@ -78,7 +89,12 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     script = read_script(args.schema) if args.schema else None
     options = options_from(
-        args, delimiter=args.delimiter, header=args.header, null=args.null, types=args.types
+        args,
+        format=args.format,
+        delimiter=args.delimiter,
+        header=args.header,
+        null=args.null,
+        types=args.types,
     )
     return load_and_report(args, args.sources, script, options)
 

@@ -33,7 +33,7 @@ _DIGITS = re.compile(r"(\d+)")
 def find_sources(paths: Sequence[str], schema: Schema, options: LoadOptions) -> list[SourceFile]:
     """The files to load, directories expanded, each directory's in order of name with numbers as numbers.
 
-    A path may be `table=path`; the path '-' is standard input and needs both a table and options.format.
+    A path may be `table=path`; the path '-' is standard input and needs a table, and options.format or a delimiter.
     Otherwise the table is the one that the file is named after: lineitem.tbl, lineitem.3.csv.gz,
     lineitem.tbl.3, or any file in a directory lineitem/. In directories, files that begin with a dot or
     an underscore and files of other formats are passed over.
@@ -98,7 +98,7 @@ def _split_name(name: str) -> tuple[str, str | None]:
 
 def _source(path: str, table: TableDef | None, schema: Schema, options: LoadOptions) -> SourceFile:
     if path == STDIN:
-        if table is None or options.format is None:
+        if table is None or (options.format or options.delimiter) is None:
             raise LoadError("standard input needs its table and format: table=- and --format", path=path)
         return SourceFile(path, _format(None, path, options), table.name)
     size = _size(path)
