@@ -104,6 +104,11 @@ class Bulk:
         if self._load is not None and self._load.pending:
             self._load.validate()
 
+    def validate_keys(self, tables: Iterable[tuple[str, str]], verb: str) -> None:
+        """Raise IntegrityError if rows of these (schema, table) break a PRIMARY KEY or UNIQUE."""
+        if self._load is not None and self._load.pending:
+            self._load.validate_keys(tables, verb)
+
     def wrote(self, statement: Statement) -> None:
         """Rows of a table were deleted or changed: they and those that refer to them owe a check."""
         target = statement.target

@@ -7,8 +7,9 @@ said at that time, so that a statement that SQLite ran itself since, also in a t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from weakref import proxy
 
 import apsw
@@ -68,13 +69,17 @@ class Changes:
         if self._shown:
             return
         me = proxy(self)  # SQLite holds the functions: they must not keep the connection alive
-        answers = (lambda: me.changes(), lambda: me.total_changes())
         with suppress(apsw.BusyError):
-            for name, answer in zip(_NAMES, answers, strict=True):
+            for name in _NAMES:
                 if self._is_builtin(name):
+                    answer: Callable[[], int] = partial(_ask, me, name)
                     self._db.create_scalar_function(name, answer, 0, flags=apsw.SQLITE_INNOCUOUS)
             self._shown = True
 
     def _is_builtin(self, name: str) -> bool:
         query = "SELECT 1 FROM pragma_function_list WHERE name = ? AND narg = 0 AND NOT builtin"
         return self._db.execute(query, (name,)).get is None
+
+
+def _ask(counters: Changes, name: str) -> int:
+    return counters.changes() if name == "changes" else counters.total_changes()

@@ -254,8 +254,9 @@ class Session:
     def _written_by_rowids(self, statement: Statement) -> bool:
         """Make buffered rows visible; then: must an UPDATE or DELETE leave its table in column format?
 
-        Any other write to a table that owes a validation waits for it: returning to row format ends bulk load
-        for the rows that are there.
+        It must, so that rows that break a key can be repaired. For any other write SQLite needs the tables
+        that it touches in row format, which holds no row that breaks a PRIMARY KEY or UNIQUE: these keys are
+        validated now. Foreign keys stay owed.
         """
         if not self.bulk.pending:
             return False
@@ -263,10 +264,9 @@ class Session:
         target = statement.target
         if target is not None and statement.verb in ("UPDATE", "DELETE"):
             home = home_of(self.db, target.name, target.schema)
-            if home is not None and self.store.table(target.name, home) is not None:
+            if home is not None and write.suits(self.store, statement, self.router.schema(home)):
                 return True
-        if self.bulk.pending and self.router.touched(statement):
-            self.bulk.validate()
+        self.bulk.validate_keys(self.router.touched(statement), statement.verb)
         return False
 
     def _write_by_rowids(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:

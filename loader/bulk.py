@@ -418,6 +418,25 @@ class BulkLoad:
         with self.settings.unseen():
             self._settle()
 
+    def validate_keys(self, tables: Iterable[TableKey], verb: str) -> None:
+        """Check PRIMARY KEY and UNIQUE of tables that return to row format for a statement.
+
+        What their rows owe to other tables they go on owing.
+        Raises IntegrityError as `validate` does, which says that `verb` has to wait
+        """
+        touched = {(fold(schema), fold(table)) for schema, table in tables} & self.debt.tables
+        if not touched:
+            return
+        found = CountedViolations()
+        with self.settings.unseen():
+            validate_debt(
+                self.store, self.settings.schema, Debt(touched), self.stats, found, foreign_keys=False
+            )
+        if found.total:
+            raise KeyViolation(
+                found, f"; {verb} needs them repaired by plain UPDATE or DELETE, or rolled back"
+            )
+
     def _settle(self) -> None:
         found = CountedViolations()
         foreign_keys = self.settings.foreign_keys()

@@ -107,9 +107,10 @@ class KeyViolation(IntegrityError):
     counts      how many rows break each constraint: exact, by the constraint's label
     """
 
-    def __init__(self, found: CountedViolations) -> None:
+    def __init__(self, found: CountedViolations, advice: str = "") -> None:
+        """advice: what to add to the message"""
         first = found.kept[0]
-        super().__init__(f"{first.message} ({describe_counts(found)})")
+        super().__init__(f"{first.message} ({describe_counts(found)}{advice})")
         as_sqlite(self, _CODES[first.kind])
         self.violations: list[Violation] = list(found.kept)
         self.counts = {f"{of.table}: {of.label}": count for of, count in found.counts.items()}

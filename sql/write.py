@@ -10,20 +10,22 @@ owes their checks anyway: afterwards too for the children of rows deleted or giv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import apsw
 import numpy as np
 
 from colonnade.sql.rewrite import rewrite
-from colonnade.sql.schema import Schema, fold, read_schema
+from colonnade.sql.schema import Schema, fold
 from colonnade.sql.shown import home_of
-from colonnade.sql.statement import Statement, Target
+from colonnade.sql.statement import Change, Statement, Target
 from colonnade.sql.tokens import Kind, quote, tokens
 from colonnade.store.catalog import visible_rowid
 from colonnade.store.database import Store
-from colonnade.store.errors import NotSupportedError, ProgrammingError
+from colonnade.store.errors import ProgrammingError
 from colonnade.store.switches import FOREIGN_KEYS, switched
 from colonnade.store.table import ColumnTable
 from colonnade.store.values import IntArray, SQLiteValue
@@ -31,68 +33,102 @@ from colonnade.store.values import IntArray, SQLiteValue
 Params = Sequence[SQLiteValue] | Mapping[str, SQLiteValue]
 _ROWIDS = "colonnade_rowids"  # the parameter's name where the user's own have names
 _NO_ACTIONS = frozenset({"NO ACTION", "RESTRICT"})
-_CHECKED_LATER = frozenset({None, "ABORT", "FAIL", "ROLLBACK"})
+_ABORTS = frozenset({None, "ABORT"})
 
 
-def delete(store: Store, statement: Statement, params: Params = (), schema: Schema | None = None) -> int:
-    """Runs a DELETE without RETURNING on a table in column format; returns how many rows went.
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Rows that a statement changes.
 
-    schema  of the table, if the caller has it at hand
-    Raises  NotSupportedError where a foreign key would cascade
+    rowids     (n,) int64, sorted, each once
+    row_count  how many rows have them; more than n where rows share a rowid (or, for an UPDATE … FROM, where
+               a row matches more than once)
+    rows       where rowids may repeat: rowid and values of each row, as repr() writes them, and how often
     """
-    write = Write(store, statement, params, schema)
-    rowids = write.matching()
-    if not len(rowids):
+
+    rowids: IntArray
+    row_count: int
+    rows: Counter[str] | None
+
+
+def suits(store: Store, statement: Statement, schema: Schema) -> bool:
+    """Whether an UPDATE or DELETE can run here: on a table in column format, plain, and without foreign key
+    actions, which would need rows of other tables that SQLite cannot see.
+
+    schema  of the table
+    """
+    change, target = statement.change, statement.target
+    if change is None or target is None or change.conflict not in _ABORTS:
+        return False
+    if store.table(target.name, schema.name) is None:
+        return False
+    return not (store.db.config(FOREIGN_KEYS, -1) and _acts(statement, change, target, schema))
+
+
+def _acts(statement: Statement, change: Change, target: Target, schema: Schema) -> bool:
+    deletes = statement.verb == "DELETE"
+    assigned = {*map(fold, change.assigned)}
+    return any(
+        (key.on_delete if deletes else key.on_update).upper() not in _NO_ACTIONS
+        and (deletes or not assigned.isdisjoint(map(fold, key.parent_columns)))
+        for _, key in schema.children_of(target.name)
+    )
+
+
+def delete(store: Store, statement: Statement, params: Params = ()) -> int:
+    """Runs a DELETE without RETURNING that `suits`; returns how many rows went."""
+    return _changed(store, statement, params, _tombstone)
+
+
+def update(store: Store, statement: Statement, params: Params = ()) -> int:
+    """Runs an UPDATE without RETURNING that `suits`; returns how many rows matched."""
+    return _changed(store, statement, params, _natively)
+
+
+def _changed(store: Store, statement: Statement, params: Params, run: Callable[[Write, Matches], int]) -> int:
+    write = Write(store, statement, params)
+    matches = write.matching()
+    if not len(matches.rowids):
         return 0
     with switched(store.db, FOREIGN_KEYS, False):
         try:
             with store.db:
-                gone = write.table.delete(rowids) + write.delete_rows(rowids)
-                if gone != len(rowids):
-                    raise _Shared
-        except _Shared:
+                count = run(write, matches)
+        except (_Shared, apsw.ConstraintError) as error:
+            _refuse_others(error)
             with store.db:
-                return rewrite(write, rowids)[0]
+                count = rewrite(write, matches)[0]
+    return count
+
+
+def _tombstone(write: Write, matches: Matches) -> int:
+    gone = write.table.delete(matches.rowids) + write.delete_rows(matches.rowids)
+    if gone != matches.row_count:
+        raise _Shared
     return gone
 
 
-def update(store: Store, statement: Statement, params: Params = (), schema: Schema | None = None) -> int:
-    """Runs an UPDATE without RETURNING on a table in column format; returns how many rows matched.
-
-    Raises  NotSupportedError as `delete` does, and for OR IGNORE and OR REPLACE: keys are not checked
-            against rows of row groups before the validation
-    """
-    write = Write(store, statement, params, schema)
-    rowids = write.matching()
-    if not len(rowids):
-        return 0
-    with switched(store.db, FOREIGN_KEYS, False):
-        try:
-            with store.db:
-                write.thaw(rowids)
-                write.natively(rowids)
-        except (_Shared, apsw.ConstraintError) as error:
-            _refuse_others(error)
-            with store.db:
-                return rewrite(write, rowids)[0]
-    return store.db.changes()
+def _natively(write: Write, matches: Matches) -> int:
+    write.thaw(matches.rowids)
+    write.natively(matches.rowids)
+    return write.db.changes()
 
 
 def returning(
-    store: Store, statement: Statement, params: Params = (), schema: Schema | None = None
+    store: Store, statement: Statement, params: Params = ()
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Runs a DELETE or UPDATE with RETURNING: names of the columns, and a row for each row changed."""
-    write = Write(store, statement, params, schema)
-    rowids = write.matching()
+    """Runs a DELETE or UPDATE with RETURNING that `suits`: names of the columns, a row for each row changed."""
+    write = Write(store, statement, params)
+    matches = write.matching()
     with switched(store.db, FOREIGN_KEYS, False):
         try:
             with store.db:
-                write.thaw(rowids)
-                rows = write.natively(rowids).fetchall()
+                write.thaw(matches.rowids)
+                rows = write.natively(matches.rowids).fetchall()
         except (_Shared, apsw.ConstraintError) as error:
             _refuse_others(error)
             with store.db:
-                rows = rewrite(write, rowids)[1]
+                rows = rewrite(write, matches)[1]
     return [column[0] for column in write.description], rows
 
 
@@ -112,7 +148,7 @@ def _refuse_others(error: Exception) -> None:
 class Write:
     """One statement with its table, its parameters numbered, and the texts made of its clauses."""
 
-    def __init__(self, store: Store, statement: Statement, params: Params, schema: Schema | None) -> None:
+    def __init__(self, store: Store, statement: Statement, params: Params) -> None:
         change, target = statement.change, statement.target
         if change is None or target is None:
             raise ProgrammingError("neither an UPDATE nor a DELETE")
@@ -124,37 +160,48 @@ class Write:
         self.rows = f"{quote(self.table.schema)}.{quote(self.table.rows_name)}"
         self.rowid = quote(_rowid_name(self.table))
         self.description: tuple[tuple[str, ...], ...] = ()
-        if change.conflict not in _CHECKED_LATER:
-            raise NotSupportedError(f"UPDATE OR {change.conflict} on {self.table.name}, {_NOT_VALIDATED}")
-        if self.db.config(FOREIGN_KEYS, -1):
-            self._refuse_actions(schema or read_schema(self.db, self.table.schema))
 
-    def matching(self) -> IntArray:
-        """The rowids of the rows that the statement changes, (n,) int64, sorted, each once for an UPDATE."""
+    def matching(self) -> Matches:
+        """The rows that the statement changes: the only time that its WHERE is evaluated on its own."""
         change = self.change
         sources = f"{self.text[self.target.start : self.target.stop]} AS {self.alias}"
         if change.from_ is not None:
             sources += f", ({self._cut(change.from_ + len('FROM'), self._behind(change.from_))}\n)"
         where = "" if change.where is None else self._cut(change.where, self._behind(change.where))
         order = "" if change.order is None else self._cut(change.order, change.stop)
-        sql = f"{self._cut(0, change.verb)} SELECT {self.alias}.{self.rowid} FROM {sources} {where}\n{order}"
+        wanted = f"{self.alias}.{self.rowid}"
+        if self.table.rowids_repeat:  # the rowid alone does not tell which of several rows matched
+            wanted += "".join(f", {self.alias}.{quote(column.name)}" for column in self.table.columns)
+        sql = f"{self._cut(0, change.verb)} SELECT {wanted} FROM {sources} {where}\n{order}"
         # Not from the cache: there it could have been prepared when rowids were unique.
-        rows = self.db.execute(sql, self._bound(sql), can_cache=False)
-        rowids = np.fromiter((row[0] for row in rows), np.int64)
+        found = self.db.execute(sql, self._bound(sql), can_cache=False)
+        rows = Counter(map(repr, found)) if self.table.rowids_repeat else None
+        if rows is None:
+            rowids = np.fromiter((row[0] for row in found), np.int64)
+        else:
+            rowids = np.array([int(row[1:].split(",", 1)[0]) for row in rows.elements()], np.int64)
         rowids.sort()
-        return rowids if self.deletes else np.unique(rowids)
+        first = np.ones(len(rowids), bool)
+        np.not_equal(rowids[1:], rowids[:-1], out=first[1:])
+        return Matches(rowids[first], len(rowids), rows)
 
     def natively(self, rowids: IntArray) -> apsw.Cursor:
         """Runs the user's text on the row part, on the rows with these rowids."""
+        found = f"carray({self._rowids_parameter()})" if len(rowids) else "()"
+        return self._run(self.rows, f"{self.alias}.{self.rowid} IN {found}", rowids)
+
+    def _run(self, table: str, condition: str, rowids: IntArray | None) -> apsw.Cursor:
+        """The user's text with another table for its target and a condition for its WHERE.
+
+        An UPDATE … FROM keeps its WHERE too: it says which row of the sources belongs to which.
+        """
         change = self.change
-        spliced = f"{self.rows} AS {self.alias}"
-        head = self._cut(0, self.target.start) + spliced
+        head = f"{self._cut(0, self.target.start)}{table} AS {self.alias}"
         if change.set is not None:
             head += " " + self._cut(change.set, self._behind(change.set))
         if change.from_ is not None:
             head += "\n" + self._cut(change.from_, self._behind(change.from_))
-        found = f"carray({self._rowids_parameter()})" if len(rowids) else "()"
-        where = f"\nWHERE {self.alias}.{self.rowid} IN {found}"
+        where = "\nWHERE " + condition
         if change.from_ is not None and change.where is not None:
             where += f" AND ({self._cut(change.where + len('WHERE'), self._behind(change.where))}\n)"
         tail = ""
@@ -187,14 +234,9 @@ class Write:
         self.db.execute(f"DELETE FROM {self.rows} WHERE {self.rowid} IN carray(?)", (apsw.carray(rowids),))
         return self.db.changes()
 
-    def on(self, table: str) -> apsw.Cursor:
-        """Runs the user's text as it stands on another table, which has the same columns."""
-        clauses = self._cut(self._behind(self.target.stop - 1), self.change.stop)
-        sql = f"{self._cut(0, self.target.start)}{table} AS {self.alias} {clauses}"
-        cursor = self.db.cursor()
-        cursor.exec_trace = self._describe
-        cursor.execute(sql, self._bound(sql))
-        return cursor
+    def natively_on(self, table: str, hits: str) -> apsw.Cursor:
+        """Runs the user's text on another table with the same columns, on the rows where `hits` is true."""
+        return self._run(table, f"{self.alias}.{hits}", None)
 
     def _behind(self, clause: int) -> int:
         """Where the clause that starts there ends: at the start of the next."""
@@ -226,19 +268,6 @@ class Write:
             return (*self.params, *array)
         used = [int(t.text[1:]) for t in tokens(sql) if t.kind is Kind.VARIABLE]
         return tuple(self.params[: max(used, default=0)])
-
-    def _refuse_actions(self, schema: Schema) -> None:
-        """Foreign key actions would need rows of other tables that SQLite cannot see."""
-        for child, key in schema.children_of(self.table.name):
-            action = key.on_delete if self.deletes else key.on_update
-            changed = self.deletes or not {*map(fold, self.change.assigned)}.isdisjoint(
-                map(fold, key.parent_columns)
-            )
-            if changed and action.upper() not in _NO_ACTIONS:
-                raise NotSupportedError(f"{action} from {self.table.name} to {child.name}, {_NOT_VALIDATED}")
-
-
-_NOT_VALIDATED = "while rows of a bulk load are not validated: end it, or roll back"
 
 
 def _column_table(store: Store, target: Target) -> ColumnTable:
