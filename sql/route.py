@@ -76,11 +76,11 @@ class Router:
         if statement.verb in ("ROLLBACK", "ATTACH", "DETACH"):
             self.forget()
             self._store.invalidate()
-        elif self._storage_format() == "column" and _may_add_rows(statement):
-            place = self._place(statement.target)
+        elif self._storage_format() == "column":
+            place = self._place(statement.target) if _may_add_rows(statement) else None
             if place is not None:
                 self._unfrozen[place] = None
-            if not busy and not self._violations_counted():
+            if self._unfrozen and not busy and not self._violations_counted():
                 self._freeze()
 
     def touched(self, statement: Statement) -> list[Place]:
