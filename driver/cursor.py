@@ -173,6 +173,7 @@ class Cursor:
         if "\0" in sql_script:
             raise ValueError("embedded null character")
         self._check_open()
+        connection._check_length(sql_script)
         try:
             connection._before_script()
             connection._session.execute_script(blocks_of(sql_script))

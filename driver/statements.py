@@ -80,6 +80,7 @@ class Statements(Base):
         if not isinstance(sql, str):
             raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
         self._check_closed()
+        self._check_length(sql)
         plan = Plan(sql)
         if plan.goes_on():
             self._prepare(sql[: plan.statement.stop])
@@ -88,6 +89,11 @@ class Statements(Base):
             self._plans.clear()
         self._plans[sql] = plan
         return plan
+
+    def _check_length(self, sql: str) -> None:
+        """DataError if a text is longer, in bytes of UTF-8, than SQLITE_LIMIT_SQL_LENGTH."""
+        if len(sql.encode()) > self._db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH):
+            raise errors.DataError("query string is too large")
 
     def _prepare(self, sql: str) -> None:
         """Raise SQLite's error if it cannot prepare the statement; nothing is run."""
