@@ -57,7 +57,7 @@ class Session:
         self.texts = Texts(self)
         self._shows_schema = False  # whether the functions that introspection() calls are there
         self._savepoints = Savepoints()
-        self._rewritten: dict[str, Plan] = {}
+        self._rewritten: dict[tuple[str, bool], Plan] = {}  # by text, and whether a table is in column format
         self._reading: WeakSet[Cursor] = WeakSet()  # cursors that may be in the middle of their rows
         self._bounds: dict[str, Callable[[Cursor, Plan, Any], None]] = {
             "BEGIN": self._begin,
@@ -233,7 +233,8 @@ class Session:
 
     def _as_run(self, plan: Plan) -> Plan:
         """The plan itself, or that of the text that shows the schema as the user knows it."""
-        found = self._rewritten.get(plan.text)
+        key = plan.text, self.store.has_column_tables()
+        found = self._rewritten.get(key)
         if found is None:
             rewrite = introspection(plan.statement, self.store)
             if rewrite is not None and not self._shows_schema:
@@ -242,7 +243,7 @@ class Session:
             found = plan if rewrite is None else Plan(rewrite.sql)
             if len(self._rewritten) >= 512:
                 self._rewritten.clear()
-            self._rewritten[plan.text] = found
+            self._rewritten[key] = found
         return found
 
     def _busy(self) -> bool:
