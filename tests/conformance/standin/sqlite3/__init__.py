@@ -11,6 +11,7 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 
 import colonnade
+import colonnade.dbapi2
 
 
 class _CommandLine:
@@ -25,4 +26,4 @@ class _CommandLine:
 
 sys.meta_path.insert(0, _CommandLine)
 sys.modules["sqlite3"] = colonnade
-sys.modules["sqlite3.dbapi2"] = colonnade
+sys.modules["sqlite3.dbapi2"] = colonnade.dbapi2
