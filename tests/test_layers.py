@@ -14,6 +14,7 @@ BORDERS = {  # third-party package -> where alone it may be imported
     "pyarrow.acero": {"sql"},
     "argparse": {"driver"},
     "rich": {"driver"},
+    "sqlalchemy": {"driver"},
 }
 MODULES = [(layer, path) for layer in ORDER for path in sorted((ROOT / layer).rglob("*.py"))]
 
