@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from colonnade.errors import bindings_count
 from colonnade.plan import Plan, blank_end
 from colonnade.sql.statement import statement_stop
+from colonnade.watch import program_cursor
 
 if TYPE_CHECKING:
     from colonnade.cursor import Cursor
@@ -27,6 +27,7 @@ BLOCK_CHARACTERS = 1 << 20
 # PRAGMAs may be Colonnade's, and savepoints are kept track of.
 _CARE = re.compile("PRAGMA|SAVEPOINT|RELEASE|ROLLBACK", re.IGNORECASE)
 _ROWS = re.compile("SELECT|VALUES|WITH|EXPLAIN", re.IGNORECASE)
+_USES = re.compile(r"uses (\d+)")  # how many parameters, in what apsw says when none are given
 _SHOWN_CHARACTERS = 80  # of a statement in a note
 
 
@@ -75,10 +76,11 @@ class Feed:
     def more(self) -> bool:
         """Whether a statement, or at least something that is not blank, follows; reads on for that."""
         while True:
-            self.at = blank_end(self.text, self.at)
-            if self.at < len(self.text):
+            at = blank_end(self.text, self.at)
+            if at < len(self.text):
+                self.at = at
                 return True
-            if not self.extend():
+            if not self.extend():  # a comment may be cut off here, and goes on in what is read
                 return False
 
     def extend(self) -> bool:
@@ -177,9 +179,10 @@ def _run_command(feed: Feed, command: Callable[[str], None]) -> None:
         raise ScriptError(error, line, text) from None
 
 
-def run_next(session: Session, feed: Feed, hooks: Hooks = NO_HOOKS) -> None:
-    """Run the next statement through the session."""
-    line, text = feed.next_statement()
+def run_next(session: Session, feed: Feed, hooks: Hooks = NO_HOOKS, *, line: int = 1) -> None:
+    """Run the next statement through the session. `line`: of the script, on which the feed starts"""
+    behind, text = feed.next_statement()
+    line += behind - 1
     cursor = session.connection._scratch_cursor()
     try:
         _run_one(session, cursor, Plan(text))
@@ -195,7 +198,8 @@ def _run_one(session: Session, cursor: Cursor, plan: Plan) -> None:
     try:
         session.execute(cursor, plan, ())
     except apsw.BindingsError as error:
-        session.execute(cursor, plan, (None,) * bindings_count(error))
+        uses = _USES.search(str(error))
+        session.execute(cursor, plan, (None,) * (int(uses[1]) if uses else 0))
 
 
 class _Nulls(dict[str, None]):
@@ -212,8 +216,9 @@ class _Native:
         self._session = session
         self._feed = feed
         self._hooks = hooks
-        self._cursor = session.db.cursor()
+        self._cursor = program_cursor(session.db)
         self._cursor.exec_trace = self._trace
+        self._hears: Callable[..., bool] | None = None  # the connection's own tracer
         self._length = 0  # of the text that SQLite is given
         self._start = self._stop = 0  # of the statement that it runs, in that text
         self._care = False
@@ -225,6 +230,7 @@ class _Native:
         self._length = len(text) + feed.ended  # a statement that ends with the text may be cut off there
         self._start = self._stop = 0
         self._care = False
+        self._hears = self._session.db.exec_trace
         try:
             # Not from the cache: apsw would look for all that is left of the text at each of its statements.
             deque(self._cursor.execute(text, _Nulls(), can_cache=False), maxlen=0)
@@ -242,7 +248,7 @@ class _Native:
         else:
             feed.at += self._stop
 
-    def _trace(self, _cursor: Any, sql: str, _bindings: Any) -> bool:
+    def _trace(self, cursor: Any, sql: str, bindings: Any) -> bool:
         start = self._start = self._stop
         self._stop = stop = start + len(sql)
         if stop >= self._length:
@@ -251,7 +257,9 @@ class _Native:
             self._care = self._hooks.show is not None and "returning" in sql.lower()
         else:
             self._care = bool(_CARE.match(sql, blank_end(sql, 0))) or self._shows(sql)
-        return not self._care
+        if self._care:
+            return False
+        return self._hears is None or self._hears(cursor, sql, bindings)
 
     def _shows(self, sql: str) -> bool:
         """Whether somebody wants to see rows that the statement may have."""

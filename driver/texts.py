@@ -12,7 +12,6 @@ from colonnade.script import Feed, ScriptError, run_next
 from colonnade.sql import literals
 from colonnade.sql.literals import Head
 from colonnade.sql.statement import split
-from colonnade.store.errors import IntegrityError
 from colonnade.store.values import from_python
 
 if TYPE_CHECKING:
@@ -89,35 +88,36 @@ class Texts:
             feed.at = reading.start
             return False
         if self._session.db.in_transaction:
-            self._append(insert, _chained(part, reading.parts()))
+            self._append(insert, part, reading.parts())
         else:
-            self._append_alone(insert, part, feed)
+            self._append_alone(insert, part)
         return True
 
-    def _append(self, insert: Insert, parts: Iterator[Part]) -> None:
+    def _append(self, insert: Insert, first: Part, others: Iterator[Part]) -> None:
+        """Append what was read. Raises ScriptError, for the first statement if no other is at fault"""
         from colonnade.loader.given import GivenRows
 
-        given = GivenRows(parts)
+        given = GivenRows(_chained(first, others))
         try:
             self._session.bulk.insert(insert, given, many=True)
         except Exception as error:
-            if given.failed is None:
-                raise
-            part, number = given.failed
+            part, number = given.failed or (first, 0)
             text, line = part.origin
             statement, behind = next(found for n, found in enumerate(split(text)) if n == number)
             raise ScriptError(error, line + behind - 1, statement) from None
 
-    def _append_alone(self, insert: Insert, part: Part, feed: Feed) -> None:
-        """Outside a transaction each statement is one. All are tried in one, and each for itself if it fails."""
+    def _append_alone(self, insert: Insert, part: Part) -> None:
+        """Outside a transaction each statement is one. All are tried in one, and each for itself if keys do not
+        hold: then none of their rows is there."""
         try:
-            self._append(insert, iter((part,)))
-        except IntegrityError:
+            self._append(insert, part, iter(()))
+        except ScriptError as failed:
+            if not hasattr(failed.cause, "violations"):
+                raise
             text, line = part.origin
             alone = Feed((text,))
-            alone.line = line
             while alone.more():
-                run_next(self._session, alone)
+                run_next(self._session, alone, line=line)
 
 
 def _chained(first: Part, others: Iterator[Part]) -> Iterator[Part]:

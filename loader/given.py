@@ -43,11 +43,14 @@ class GivenRows:
         self.failed: tuple[Part, int] | None = None
         self._last_first = 0  # the first row of the execution that was read last
 
+    def __iter__(self) -> Iterator[Part]:
+        return self._parts
+
     def chunks(self, shape: RowShape, db: apsw.Connection, batch_rows: Callable[[], int]) -> Iterator[Chunk]:
         """The rows in chunks of at most one batch."""
         waiting: list[list[Column]] = []
         count = position = 0
-        for part in self._parts:
+        for part in self:
             shape.check_width(len(part.columns))
             self._read.append((position, part))
             if len(part.first_rows):

@@ -21,7 +21,10 @@ _EXPLAIN_WIDTHS = [-4, 13, 4, 4, 4, 13, 2, 13]
 _PLAN_WIDTHS = [-4, -6, 22]
 
 
-class Prompt(apsw.shell.Shell):  # type: ignore[misc]
+_Shell: Any = apsw.shell.Shell  # without types
+
+
+class Prompt(_Shell):  # type: ignore[misc]
     """A shell; `interactive` if both standard input and output are terminals."""
 
     def __init__(self, database: str = "") -> None:
