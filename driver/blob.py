@@ -157,7 +157,8 @@ class Blob:
         raise TypeError(f"'{type(self).__module__}.{type(self).__qualname__}' object is not iterable")
 
     def __contains__(self, value: object, /) -> NoReturn:
-        self.__iter__()
+        kind = f"{type(self).__module__}.{type(self).__qualname__}"
+        raise TypeError(f"argument of type '{kind}' is not iterable")
 
     def __getitem__(self, key: int | slice, /) -> Any:
         source = self._open()
@@ -217,7 +218,7 @@ class Blob:
     def _range(self, key: slice, source: Bytes) -> range:
         for bound in (key.start, key.stop, key.step):
             if bound is not None and not hasattr(type(bound), "__index__"):
-                raise TypeError("Blob indices must be integers or slices or have an __index__ method")
+                raise TypeError("slice indices must be integers or None or have an __index__ method")
         return range(*key.indices(source.length()))
 
     def _check_alive(self, source: Bytes) -> None:

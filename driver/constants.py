@@ -38,7 +38,7 @@ def constants() -> dict[str, int]:
 def complete_statement(statement: str) -> bool:
     """Whether a text ends with a complete statement: outside of quotes, comments and triggers, with a semicolon."""
     if not isinstance(statement, str):
-        kind = type(statement).__name__
+        kind = "None" if statement is None else type(statement).__name__
         raise TypeError(f"complete_statement() argument 'statement' must be str, not {kind}")
     return apsw.complete(statement)
 

@@ -64,10 +64,10 @@ class Functions(Base):
 
     def create_collation(self, name: str, callback: Callable[[str, str], int] | None, /) -> None:
         """Make `callback`, which compares two texts, a collation of SQL; None takes it away."""
-        self._check_open()
-        compare = None if callback is None else _comparison(checked(callback))
         if "\0" in name:
             raise ValueError("embedded null character")
+        self._check_open()
+        compare = None if callback is None else _comparison(checked(callback))
         try:
             self._db.create_collation(str.__str__(name), compare)
         except apsw.Error as error:

@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import apsw
 
 from colonnade.callbacks import coded, show
+from colonnade.expand import expanded
 from colonnade.sql.statement import Statement
 from colonnade.store.errors import DataError
 
@@ -114,13 +115,16 @@ class Watch:
         """SQLite's event. It comes for each statement of a trigger too: sqlite3 then says the same again."""
         if self.internal or self._trace is None:
             return
-        if self._starting is not None:
-            self._running[event["id"]] = self._starting
-            self._starting = None
+        cursor, self._starting = self._starting, None
+        if cursor is not None:
+            self._running[event["id"]] = cursor
+        elif not event["trigger"]:  # apsw's own, for `with db`; SQLite uses ids again
+            self._running.pop(event["id"], None)
+            return
         cursor = self._running.get(event["id"])
         if cursor is not None:
             self._tell(self._expanded(cursor, event["sql"]))
-        elif event["trigger"]:  # of a virtual table in C, such as FTS5: in comments
+        else:  # of a virtual table in C, such as FTS5: in comments
             self._tell("-- " + event["sql"].replace("\n", "\n-- "))
 
     def _expanded(self, cursor: apsw.Cursor, text: str) -> str:
@@ -189,7 +193,7 @@ class Watch:
             # A table in column format cannot be written by SQLite itself; all other errors come when it runs.
             if not said and not isinstance(error, apsw.ExecTraceAbort):
                 self._ask(statement)
-                self._tell(text)
+                self._tell(text if parameters is None else expanded(text, parameters))
 
     def _ask(self, statement: Statement) -> None:
         """Ask the authorizer what SQLite did not get to: it looks first whether a table can be changed."""
