@@ -155,7 +155,9 @@ def check_labels(db: apsw.Connection, schema: str, table: str, *, triggered: boo
     try:
         if enabled:
             db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
-        program = db.cursor().execute(sql).fetchall()
+        # Not from the statement cache: listing a program does not look whether the schema is still the one
+        # that it was made for, and its texts may be freed memory by now.
+        program = db.cursor().execute(sql, can_cache=False).fetchall()
     except apsw.Error:
         return []  # and so the schema's reader cannot trust what it read
     finally:

@@ -72,7 +72,7 @@ class Reference:
     def _many(self, step: Step) -> Outcome:
         count = 0
         if not step.parameters:  # sqlite3 prepares the statement all the same
-            self.db.execute(f"EXPLAIN {step.sql}", [None] * step.sql.count("?")).fetchall()
+            self.db.execute(f"EXPLAIN {step.sql}", [None] * step.sql.count("?"), can_cache=False)
         for row in step.parameters:
             self.db.execute(step.sql, row).fetchall()
             count += self.db.changes()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import apsw
 import pytest
 
+from colonnade.sql.pragmas import check_labels
 from tests.differential.compare import compare
 from tests.differential.model import Step
 from tests.differential.sequences import Sequence
@@ -43,3 +45,13 @@ def test_renaming_a_child_leaves_its_references_as_they_were_written() -> None:
         "ALTER TABLE c RENAME TO d",
         "UPDATE p SET a = 2",
     )
+
+
+def test_the_checks_of_a_table_are_read_anew_after_it_was_made_anew() -> None:
+    """SQLite lists the program of a cached EXPLAIN as it was, with texts that may be freed memory by now."""
+    db = apsw.Connection(":memory:")
+    for check in ("a < 1", "a > 2"):
+        db.execute(f"CREATE TABLE t(a, CHECK({check}))")
+        assert check_labels(db, "main", "t", triggered=False) == [check]
+        db.execute("DROP TABLE t")
+    db.close()
