@@ -57,6 +57,7 @@ class Colonnade:
     storage_format   "row", "auto" or "column"
     load_first       with "column": whatever comes before the first query runs in row format, as there a
                      table is frozen anew after each INSERT, then all tables turn to column format
+    batch_size       rows of a row group; 0: what the write hints say
 
     In column format a look at PRAGMA storage_report precedes the first query after a statement: each table that
     can be in column format and has rows must be. `frozen` counts, by the table's name, the queries for which one
@@ -64,7 +65,7 @@ class Colonnade:
     statement that failed, and after DROP TRIGGER, which lets a table into column format that the trigger kept out.
     """
 
-    def __init__(self, storage_format: str, *, load_first: bool = False) -> None:
+    def __init__(self, storage_format: str, *, load_first: bool = False, batch_size: int = 0) -> None:
         self._connection = colonnade.connect(":memory:", isolation_level=None)
         self._format = storage_format
         self._loading = self._unfrozen = load_first
@@ -72,6 +73,7 @@ class Colonnade:
         self._frozen_now: list[str] = []
         self.frozen: Counter[str] = Counter()
         self._connection.execute(f"PRAGMA storage_format = {'row' if load_first else storage_format}")
+        self._connection.execute(f"PRAGMA batch_size = {batch_size}")
 
     def execute(self, sql: str) -> None:
         self._changed = True

@@ -185,6 +185,14 @@ def test_in_column_format_the_queries_read_frozen_tables(
         assert ours.tables_in_column_format() == ["t"]
 
 
+def test_a_batch_size_makes_row_groups_of_few_rows() -> None:
+    with closing(Colonnade("column", batch_size=2)) as ours:
+        ours.execute("CREATE TABLE t(a)")
+        ours.execute("INSERT INTO t VALUES(1), (2), (3), (4), (5)")
+        ((groups, left),) = [row[3:5] for row in ours.query("PRAGMA storage_report")]
+        assert (groups, left) == (2, 1)
+
+
 def test_a_table_left_in_row_format_does_not_pass_as_frozen() -> None:
     with closing(Colonnade("column", load_first=True)) as ours:
         ours.execute("CREATE TABLE t(a)")
