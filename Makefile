@@ -22,12 +22,13 @@ demo: $(VENV)/installed ## generate TPC-H at scale 0.1, load it with every key c
 test: $(VENV)/installed ## the test suite (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n auto -m 'not slow'
 
-test-all: $(VENV)/installed ## the test suite with its long runs
+test-all: $(VENV)/installed ## the test suite with its long runs, and CPython's tests on each Python that is found
 	$(BIN)/python -m pytest -n auto
 
 bench: $(VENV)/installed ## the benchmarks, side by side with sqlite3 and DuckDB (SCALE=1)
 	$(BIN)/pip install --quiet -e '.[bench]'
 	$(BIN)/python benchmarks/load.py --scale $(SCALE)
+	$(BIN)/python benchmarks/driver.py
 
 lint: $(VENV)/installed ## ruff and mypy --strict
 	$(BIN)/ruff check .
