@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 from weakref import WeakValueDictionary
 
 import apsw
@@ -32,7 +32,7 @@ def program_cursor(db: apsw.Connection) -> apsw.Cursor:
     factory = db.cursor_factory
     if isinstance(factory, _Factory):
         return factory.for_program(db)
-    return cast(apsw.Cursor, db.cursor())
+    return db.cursor()
 
 
 def run_seen(db: apsw.Connection, sql: str) -> None:
@@ -222,7 +222,7 @@ class _Factory:
         """One for statements of the program; by way of the connection, which must know all its cursors."""
         self._program = True
         try:
-            return cast(apsw.Cursor, db.cursor())
+            return db.cursor()
         finally:
             self._program = False
 

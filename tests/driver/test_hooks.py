@@ -74,7 +74,7 @@ def test_trace_shows_writes_to_a_table_as_the_program_wrote_them(open_: Hook) ->
     def program(module: Any) -> Any:
         db = open_(module)
         lines = traced(db)
-        db.execute("INSERT INTO t VALUES (?, :b)", (1000, "x"))
+        db.execute("INSERT INTO t VALUES (:a, @b)", {"a": 1000, "b": "x"})
         db.execute("UPDATE t SET b = ? WHERE a = 1", ("z",))
         db.execute("DELETE FROM t WHERE a = 3")
         db.commit()
