@@ -145,7 +145,7 @@ class Cursor:
         self.rowcount = -1
         began = False
         try:
-            plan = connection._plans.get(sql) or connection._plan(sql)
+            plan = connection._plans.get(sql) or connection._plan(sql, "executemany")
             rows = iter(seq_of_parameters)
             if not plan.dml and connection._reads_only(sql):
                 raise ProgrammingError("executemany() can only execute DML statements.")

@@ -36,9 +36,11 @@ class Row:
             return self._values[key]
         if not isinstance(key, str):
             raise IndexError("Index must be int or string")
-        for column, value in zip(self._names, self._values, strict=True):
-            if column[0] == key or _same(column[0], key):
-                return value
+        folded = key.lower() if key.isascii() else key  # sqlite3 folds ASCII letters only
+        for place, column in enumerate(self._names):
+            name = column[0]
+            if name == key or (name.lower() == folded and name.isascii()):
+                return self._values[place]
         raise IndexError("No item with that key")
 
     def __iter__(self) -> Iterator[Any]:
@@ -60,8 +62,3 @@ class Row:
 
 
 Sequence.register(Row)
-
-
-def _same(name: str, key: str) -> bool:
-    """sqlite3 folds ASCII letters only."""
-    return name.isascii() and key.isascii() and name.lower() == key.lower()

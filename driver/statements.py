@@ -75,10 +75,10 @@ class Statements(Base):
         prepared._text = sql
         return prepared
 
-    def _plan(self, sql: str) -> Plan:
+    def _plan(self, sql: str, caller: str = "execute") -> Plan:
         """The plan of a text that is new; kept for the next time."""
         if not isinstance(sql, str):
-            raise TypeError(f"execute() argument 1 must be str, not {type(sql).__name__}")
+            raise TypeError(f"{caller}() argument 1 must be str, not {type(sql).__name__}")
         self._check_closed()
         self._check_length(sql)
         plan = Plan(sql)
