@@ -72,6 +72,7 @@ class Feed:
         self.at = 0
         self.line = 1
         self.ended = False
+        self._counted = 0, 0  # an offset in the text, and the lines in front of it
 
     def more(self) -> bool:
         """Whether a statement, or at least something that is not blank, follows; reads on for that."""
@@ -97,6 +98,7 @@ class Feed:
             return False
         self.line = self.line_of(self.at)
         self.text, self.at = self.text[self.at :] + read, 0
+        self._counted = 0, 0
         return True
 
     def at_command(self) -> bool:
@@ -118,7 +120,13 @@ class Feed:
             pass
 
     def line_of(self, at: int) -> int:
-        return self.line + self.text.count("\n", 0, at)
+        """The line of text[at]; what was counted once is not counted again."""
+        counted, lines = self._counted
+        if at < counted:
+            counted = lines = 0
+        lines += self.text.count("\n", counted, at)
+        self._counted = at, lines
+        return self.line + lines
 
     def stop(self, start: int) -> int | None:
         """Where the statement at text[start:] ends; None if more must be read first."""

@@ -112,48 +112,50 @@ def _number_of_sqlite(text: str) -> int | float:
 
 # -- rows that SQLite is to compute: what dumps write for text with newlines
 
-_FUNCTION = r"(?:replace|char|unistr)"
+_SIMPLE = rf"(?:{_LITERAL}|char\({_B}[0-9]++{_B}\))"
 
 
 def _call(argument: str) -> str:
-    return rf"{_FUNCTION}\({_B}{argument}(?:{_B},{_B}{argument})*+{_B}\)"
+    return rf"(?:replace|char|unistr)\({_B}{argument}(?:{_B},{_B}{argument})*+{_B}\)"
 
 
-def _nested(depth: int) -> str:
-    return _LITERAL if depth == 0 else rf"(?:{_LITERAL}|{_call(_nested(depth - 1))})"
-
-
-_COMPUTED = _nested(3)  # replace(replace('…', '\r', char(13)), '\n', char(10))
-_COMPUTED_ROW = rf"\({_B}{_COMPUTED}{_B}(?:,{_B}{_COMPUTED}{_B})*+\)"
+@lru_cache(maxsize=1)
+def _computed_row() -> re.Pattern[str]:
+    """A row of literals and of what dumps write for text, such as replace(replace('…','\\r',char(13)),'\\n',char(10)),
+    and the comma or semicolon that follows it."""
+    inner = rf"(?:{_SIMPLE}|{_call(_SIMPLE)})"
+    value = rf"(?:{_SIMPLE}|{_call(inner)})"
+    return re.compile(rf"(\({_B}{value}{_B}(?:,{_B}{value}{_B})*+\)){_B}([,;]){_B}", re.IGNORECASE)
 
 
 _SOME = 16  # statements of one head in a row, from which on reading them as columns pays
 
 
-@lru_cache(maxsize=32)
-def _patterns(head_text: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """A statement of one row, any number of them, and some statements of any number of rows."""
-    head = re.escape(head_text)
-    rows = rf"{_COMPUTED_ROW}(?:{_B},{_B}{_COMPUTED_ROW})*+"
-    texts = (
-        rf"{head}({_COMPUTED_ROW}){_B};{_B}",
-        rf"(?:{head}{_COMPUTED_ROW}{_B};{_B})*+",
-        rf"(?:{head}{rows}{_B};{_B}){{{_SOME}}}",
-    )
-    one, run, some = map(re.compile, texts)
-    return one, run, some
-
-
 def is_run(text: str, head: Head) -> bool:
     """Whether more statements with this head follow."""
-    return _patterns(head.text)[2].match(text, head.start) is not None
+    row, at = _computed_row(), head.start
+    for _ in range(_SOME):
+        if not text.startswith(head.text, at):
+            return False
+        at += len(head.text)
+        match = row.match(text, at)
+        while match is not None and match[2] == ",":
+            match = row.match(text, match.end())
+        if match is None:
+            return False
+        at = match.end()
+    return True
 
 
 def computed_rows(text: str, head: Head, stop: int) -> tuple[list[str], int]:
     """The rows, as text, of the statements with this head from text[head.start] on that end before `stop`,
     have one row each and no more in it than literals and the functions that dumps use; and where they end.
     """
-    one, run, _ = _patterns(head.text)
-    match = run.match(text, head.start, stop)
-    end = match.end() if match else head.start
-    return one.findall(text, head.start, end), end
+    row, at, rows = _computed_row(), head.start, []
+    while text.startswith(head.text, at):
+        match = row.match(text, at + len(head.text), stop)
+        if match is None or match[2] != ";":
+            break
+        rows.append(match[1])
+        at = match.end()
+    return rows, at

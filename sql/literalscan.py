@@ -214,7 +214,8 @@ class _Fields:
         found_closing = np.concatenate((quotes[1:-1:2][apart], quotes[1:][-1:]))
         for wanted, found in ((opening, found_opening), (closing, found_closing)):
             count = min(len(wanted), len(found))
-            same = _first_false(np.equal(wanted[:count], found[:count]))
+            equal: Bools = np.equal(wanted[:count], found[:count])
+            same = _first_false(equal)
             if same < max(len(wanted), len(found)):
                 at = min(int(each[same]) for each in (wanted, found) if same < len(each))
                 raise _NotProven(int(np.searchsorted(marks[:, 0], at, "right")) - 1)

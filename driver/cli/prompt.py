@@ -27,6 +27,9 @@ _Shell: Any = apsw.shell.Shell  # without types
 class Prompt(_Shell):  # type: ignore[misc]
     """A shell; `interactive` if both standard input and output are terminals."""
 
+    interactive: bool
+    dbfilename: str | None
+
     def __init__(self, database: str = "") -> None:
         super().__init__()
         self._database: _Database | None = None
