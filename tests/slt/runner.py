@@ -161,7 +161,7 @@ def run(file: str, records: Iterable[Record], ours: Engine, oracle: Engine) -> O
         else:
             _run_query(record, ours, oracle, outcome, labelled)
     for sql in (SCHEMA, *(f'SELECT rowid, * FROM "{name}"' for name in tables(oracle))):
-        expected, got = oracle.query(sql), ours.query(sql)
+        expected, got = _rows(oracle, sql), _rows(ours, sql)
         if got != expected:
             outcome.failures.append(Failure(record.line, f"{sql} -- at the end", expected, got))
     return outcome
@@ -209,16 +209,23 @@ def _error(engine: Engine, sql: str) -> str | None:
 
 def _result(engine: Engine, record: Query) -> tuple[list[str], list[str]] | str:
     """The values as a file would hold them and their types, or the message with which the query fails."""
-    try:
-        rows = engine.query(record.sql)
-    except (apsw.Error, colonnade.Error) as error:
-        return f"error: {error}"
+    rows = _rows(engine, record.sql)
+    if isinstance(rows, str):
+        return rows
     try:
         values = lines(rows, record.types, record.sort)
     except ValueError as error:
         return f"error: {error}"
     classes = [type(value).__name__ for row in rows for value in row]
     return values, classes if record.sort == "nosort" else sorted(classes)
+
+
+def _rows(engine: Engine, sql: str) -> list[Row] | str:
+    """The rows of a query, or the message with which it fails."""
+    try:
+        return engine.query(sql)
+    except (apsw.Error, colonnade.Error) as error:
+        return f"error: {error}"
 
 
 def _cut(text: str) -> str:

@@ -170,6 +170,24 @@ def test_what_only_the_file_has_otherwise_is_no_failure(check: Callable[..., Out
     assert (outcome.run, outcome.outdated, outcome.failures) == (4, 3, [])
 
 
+class Forgetful(Faulty):
+    """Plain SQLite that runs no INSERT, and says that it did."""
+
+    def execute(self, sql: str) -> None:
+        if not sql.startswith("INSERT"):
+            super().execute(sql)
+
+
+def test_tables_that_no_query_reads_are_compared_at_the_end(check: Callable[..., Outcome]) -> None:
+    script = "statement ok\nCREATE TABLE t(a)\n\nstatement ok\nINSERT INTO t VALUES(1)\n"
+    (failure,) = check(Forgetful(), script).failures
+    assert (failure.sql, failure.expected, failure.got) == (
+        'SELECT rowid, * FROM "t" -- at the end',
+        [(1, 1)],
+        [],
+    )
+
+
 def test_queries_with_one_label_must_agree(check: Callable[..., Outcome]) -> None:
     script = "query I nosort a\nSELECT 1\n\nquery I nosort b\nSELECT 2\n\nquery I nosort a\nSELECT 3\n"
     assert [failure.line for failure in check(Faulty(), script).failures] == [7]
