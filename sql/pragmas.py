@@ -6,6 +6,7 @@ Everything here goes by the names in the file: a table in column format is asked
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +142,17 @@ def foreign_keys(db: apsw.Connection, schema: str, table: str) -> list[ForeignKe
     return found
 
 
+def _readable(program: apsw.Cursor) -> list[tuple[Any, ...]]:
+    """The rows of an EXPLAIN less those that show a BLOB which is no text; a CHECK's is none of them."""
+    rows: list[tuple[Any, ...]] = []
+    while True:
+        with suppress(UnicodeDecodeError):
+            row = next(program, None)
+            if row is None:
+                return rows
+            rows.append(row)
+
+
 def check_labels(db: apsw.Connection, schema: str, table: str, *, triggered: bool) -> list[str] | None:
     """What SQLite would print for each CHECK of a table, in order; None if CHECKs are switched off.
 
@@ -157,7 +169,7 @@ def check_labels(db: apsw.Connection, schema: str, table: str, *, triggered: boo
             db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
         # Not from the statement cache: listing a program does not look whether the schema is still the one
         # that it was made for, and its texts may be freed memory by now.
-        program = db.cursor().execute(sql, can_cache=False).fetchall()
+        program = _readable(db.cursor().execute(sql, can_cache=False))
     except apsw.Error:
         return []  # and so the schema's reader cannot trust what it read
     finally:

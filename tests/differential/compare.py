@@ -137,6 +137,10 @@ class _Run:
             return Difference(number, "crash", None, "".join(traceback.format_exception(error)))
         if self.counts is not None and step.how != "bulk":
             self.counts.note(step, expected, in_columns)
+        if step.sql == "VACUUM":  # SQLite's own copying of tables shows in it
+            self.theirs.db.set_last_insert_rowid(0)
+            self.ours.db._db.set_last_insert_rowid(0)
+            expected.pop("lastrowid", None), got.pop("lastrowid", None)
         what = self._apart(step, expected, got)
         return None if what is None else Difference(number, what, expected.get(what), got.get(what))
 
