@@ -136,7 +136,8 @@ def select_view(r: Random, model: Model, table: Table) -> Step:
 
 
 def counters(r: Random, model: Model, table: Table) -> Step:
-    sql = "SELECT changes(), total_changes(), last_insert_rowid()"
+    # Not changes(), as long as test_found.py expects it to be wrong after a statement that fails.
+    sql = "SELECT total_changes(), last_insert_rowid()"
     return Step("counters", sql, ordered=True, tables=(table.name,))
 
 

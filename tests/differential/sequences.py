@@ -121,12 +121,10 @@ class _Maker:
         return f"RELEASE {name}"
 
     def switch(self) -> None:
-        sql = self.r.choice(
-            (
-                *("PRAGMA foreign_keys = on", "PRAGMA foreign_keys = off", "PRAGMA defer_foreign_keys = on"),
-                *("PRAGMA defer_foreign_keys = off", "PRAGMA recursive_triggers = on"),
-            )
-        )
+        choices = ["PRAGMA foreign_keys = on", "PRAGMA foreign_keys = off", "PRAGMA recursive_triggers = on"]
+        if self.saved:  # outside a transaction any statement that reads ends it
+            choices += ["PRAGMA defer_foreign_keys = on"] * 3 + ["PRAGMA defer_foreign_keys = off"]
+        sql = self.r.choice(choices)
         self.steps.append(Step("switch", sql))
 
     def reading(self) -> None:

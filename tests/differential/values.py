@@ -97,8 +97,3 @@ def quote(name: str) -> str:
     if name.isascii() and name.isidentifier() and name.lower() not in ("select", "order", "group", "index"):
         return name
     return '"' + name.replace('"', '""') + '"'
-
-
-def always_quoted(name: str) -> str:
-    """A name as SQLite writes it into other tables' DDL when it renames; test_found.py has the other way."""
-    return '"' + name.replace('"', '""') + '"'
