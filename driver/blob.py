@@ -285,7 +285,7 @@ class Blobs(Base):
         if stored is not None:
             session.bulk.validate()
             target = f"{quote(stored.schema)}.{quote(stored.name)}"
-            session._make_ready(parse(f"UPDATE {target} SET {quote(column)} = NULL"))
+            session.to_row_format(parse(f"UPDATE {target} SET {quote(column)} = NULL"))
         return _InRow(self._db.blob_open(name, table, column, row, not readonly))
 
     def _value(self, table: ColumnTable, column: str, row: int) -> bytes:

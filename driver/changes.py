@@ -72,7 +72,7 @@ class Changes:
         with suppress(apsw.BusyError):
             for name in _NAMES:
                 if self._is_builtin(name):
-                    answer: Callable[[], int] = partial(_ask, me, name)
+                    answer: Callable[..., int] = partial(_ask, me, name)
                     self._db.create_scalar_function(name, answer, 0, flags=apsw.SQLITE_INNOCUOUS)
             self._shown = True
 

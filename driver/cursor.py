@@ -52,6 +52,7 @@ class Cursor:
         "_converters",
         "_counting",
         "_cursor",
+        "_held_count",
         "_rows",
         "connection",
         "description",
@@ -77,6 +78,7 @@ class Cursor:
         self._ahead: Any = None  # a row read before it was asked for: SQLite is done with the last row then
         self._converters: Converters | None = None
         self._counting = False  # a RETURNING statement sets rowcount when its last row was read
+        self._held_count: int | None = None  # to this, where its rows were read ahead
         self._closed = False
         self._arraysize = 1
         self.description: Description | None = None
@@ -232,7 +234,7 @@ class Cursor:
 
     def _start_returning(self, plan: Plan) -> None:
         self._start_rows(plan)
-        self._counting = True
+        self._counting, self._held_count = True, None
         self.rowcount = 0
         try:
             self._cursor.getdescription()
@@ -277,6 +279,14 @@ class Cursor:
         if self._counting:
             self._counting = False
             self.rowcount = self.connection._db.changes()
+
+    def _read_returning(self) -> None:
+        """The same for a statement that writes, whose rows and rowcount are then shown as if read later."""
+        counting = self._counting
+        self._read_ahead()
+        if counting:
+            self._held_count, self.rowcount, self._counting = self.rowcount, 0, True
+            self.connection._session.changes.unseen += self._held_count
 
     def _failed(self, error: Exception, sql: str = "", *, began: bool = False) -> Exception:
         """What to raise for `error`; `began`: a transaction was begun for the statement."""
@@ -389,6 +399,9 @@ class Cursor:
         if self._counting:
             self._counting = False
             self.rowcount = self.connection._db.changes()
+            if self._held_count is not None:
+                self.rowcount, self._held_count = self._held_count, None
+                self.connection._session.changes.unseen -= self.rowcount
 
     def _break(self, row: Any, error: Exception) -> None:
         """A row could not be read. The one before it is still given if the new one only lacks its text."""

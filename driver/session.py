@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet, proxy
 
 import apsw
@@ -29,6 +29,7 @@ from colonnade.sql.statement import Statement
 from colonnade.store.database import Store
 from colonnade.texts import Texts
 from colonnade.watch import run_seen
+from colonnade.writing import Writing
 
 if TYPE_CHECKING:
     from colonnade.connection import Connection
@@ -47,13 +48,14 @@ class Session:
 
     def __init__(self, connection: Connection, db: apsw.Connection) -> None:
         # Not a reference: SQLite's hooks hold the session, and a connection that is dropped must be closed.
-        self.connection: Connection = proxy(connection)
+        self.connection: Connection = cast("Connection", proxy(connection))
         self.db = db
         self.storage_format = "auto"
         self.changes = Changes(db)
         self.store = Store(db, memory_limit=MEMORY_LIMIT)
         self.router = Router(self.store, foreign_keys=self.foreign_keys, storage_format=self._format)
         self.bulk = Bulk(self)
+        self._writing = Writing(self)
         self.texts = Texts(self)
         self._shows_schema = False  # whether the functions that introspection() calls are there
         self._savepoints = Savepoints()
@@ -140,10 +142,7 @@ class Session:
             if self._written_by_rowids(statement):
                 self._announce(plan, None)
                 return self._write_many(statement, rows)
-            self._make_ready(statement)
-            with self._instead(plan, None) as run:
-                count = cursor._run_many(run, rows)
-            self._after(statement)
+            count = self._writing.run_many(cursor, plan, rows)
         if plan.schema:
             self.connection._schema_changed()
         return count
@@ -174,12 +173,11 @@ class Session:
             self._write_by_rowids(cursor, plan, parameters)
             return
         if not statement.is_select:
-            self._make_ready(statement)
-        with self._instead(plan, parameters) as run:
+            self._writing.run(cursor, plan, parameters)
+            return
+        with self.instead(plan, plan, parameters) as run:
             cursor._run_native(run, parameters)
-        self._reading.add(cursor)
-        if not statement.is_select:
-            self._after(statement)
+        self.note_reading(cursor)
 
     # --- hooks -------------------------------------------------------------------------------------------
 
@@ -195,9 +193,12 @@ class Session:
             watch.announce(plan.text, parameters, plan.statement)
 
     @contextmanager
-    def _instead(self, plan: Plan, parameters: Any) -> Iterator[Plan]:
-        """What to run for a statement; hooks hear of the statement itself, whatever that is."""
-        run, watch = self._as_run(plan), self.connection._watch
+    def instead(self, plan: Plan, spliced: Plan, parameters: Any) -> Iterator[Plan]:
+        """What to run for a statement; hooks hear of the statement itself, whatever that is.
+
+        spliced  the statement on row parts, or the plan itself
+        """
+        run, watch = self._as_run(spliced), self.connection._watch
         if run is plan or watch is None:
             yield run
             return
@@ -205,20 +206,18 @@ class Session:
         with watch.hidden():
             yield run
 
-    def _after(self, statement: Statement) -> None:
-        """After SQLite ran a statement that may have written."""
-        if statement.is_dml:
-            self.changes.ran()
-        with self.changes.kept():
-            self.router.after(statement, busy=self._busy())
+    def to_row_format(self, statement: Statement) -> None:
+        """The tables that a statement would write are in row format."""
+        self._writing.make_ready(statement, (), thaw=False)
 
-    def _make_ready(self, statement: Statement) -> None:
-        """Before SQLite runs a statement that may write, or redefine, tables in column format."""
-        if self._busy() and self.router.touched(statement):
-            for cursor in self._reading:  # SQLite drops no table while a statement is being read
-                cursor._read_ahead()
-        with self.changes.kept():
-            self.router.before(statement)
+    def note_reading(self, cursor: Cursor) -> None:
+        """The cursor may be in the middle of its rows from now on."""
+        self._reading.add(cursor)
+
+    def read_ahead(self) -> None:
+        """Read what open statements have left, so that tables can change under them."""
+        for cursor in self._reading:
+            cursor._read_ahead()
 
     @property
     def changes_unseen(self) -> int:
@@ -246,7 +245,7 @@ class Session:
             self._rewritten[key] = found
         return found
 
-    def _busy(self) -> bool:
+    def busy(self) -> bool:
         """Whether a statement of the connection is still being read."""
         return any(cursor._rows is not None for cursor in self._reading)
 

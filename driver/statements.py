@@ -102,6 +102,7 @@ class Statements(Base):
         except apsw.SQLError as error:
             if not _concerns_virtual_table(str(error)):
                 raise
+            self._describe(self._session.router.as_run(self._plan(sql).statement))
 
     def _describe(self, sql: str) -> Columns:
         """Name and declared type of each column of a statement, without running it."""

@@ -205,7 +205,14 @@ class Watch:
         columns = (None,) if statement.verb == "DELETE" else change.assigned or ("",)
         for column in columns:
             if self._allowed(action, target.name, column, schema, None) != apsw.SQLITE_OK:
-                raise apsw.AuthError("not authorized")
+                raise _denied()
+
+
+def _denied() -> apsw.AuthError:
+    error: Any = apsw.AuthError("not authorized")
+    error.result = error.extendedresult = apsw.SQLITE_AUTH
+    denied: apsw.AuthError = error
+    return denied
 
 
 class _Factory:

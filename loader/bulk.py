@@ -317,6 +317,7 @@ class BulkLoad:
                     result.error = ready.error
                     break
                 given.stored(result.rowcount)
+        result.last = given.last(result.rowcount)
         return result
 
     def _store_next(self, table: OpenTable, ready: Ready, result: InsertResult) -> None:

@@ -199,7 +199,7 @@ class _Fields:
             stops -= blank
         self.starts, self.stops = starts, stops
         self.kinds = np.where(starts < stops, _FIRST[buffer[starts]], 0)
-        known = self.kinds.all(axis=1)
+        known: Bools = np.asarray(self.kinds.all(axis=1))
         if not known.all():
             raise _NotProven(_first_false(known))
 

@@ -1,24 +1,42 @@
-"""Before SQLite runs a text: tables in column format that it would write, or check, return to row format.
+"""Before SQLite runs a text that writes: what it will look at is brought where SQLite can see it.
 
-A virtual table cannot be written, and SQLite's own foreign keys only see the row part of a table. So
-whatever a statement writes, sets off (`sql.effects`) or redefines is restored to row format first, and the
-user's text then runs on ordinary tables as it is.
+A virtual table cannot be written, and SQLite's own foreign keys only see the row part of a table. So the rows that
+a write needs are thawed (`sql.thaw`), and the user's text runs with the row part in its target's place. Where that
+is not known to be the same (`sql.writeplan.NotThawable`), and for what redefines tables, everything that the
+statement writes or sets off (`sql.effects`) returns to row format first, and the text runs as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import apsw
 
 from colonnade.sql.effects import Effect, Place, Reach, replaces_rows
-from colonnade.sql.schema import Schema, read_schema
+from colonnade.sql.schema import Schema, fold, read_schema
 from colonnade.sql.shown import home_of
+from colonnade.sql.splice import spliced
 from colonnade.sql.statement import CACHED_CHARACTERS, Statement, Target
+from colonnade.sql.thaw import Params, Settings, Thaw
 from colonnade.sql.tokens import quote
+from colonnade.sql.writeplan import NotThawable, WritePlan, plan_write
 from colonnade.store.database import Store
+from colonnade.store.table import ColumnTable
 
 _CACHED_DECISIONS = 512
+_PLANS_KEPT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What SQLite shall run in place of the user's text, and what is to be looked after when it has.
+
+    touched  tables in column format that may have lost the row with the largest rowid
+    """
+
+    text: str
+    touched: tuple[ColumnTable, ...] = ()
 
 
 class Router:
@@ -38,6 +56,7 @@ class Router:
         self._foreign_keys, self._storage_format = foreign_keys, storage_format
         self._schemas: dict[str, tuple[int, Schema]] = {}
         self._decisions: dict[tuple[object, ...], list[Place]] = {}
+        self._plans: dict[tuple[object, ...], WritePlan | None] = {}
         self._unfrozen: dict[Place, None] = {}
         self._db.set_rollback_hook(self.forget, id=self)
 
@@ -49,6 +68,7 @@ class Router:
         """Forgets schemas: after a rollback a schema version can come back with another meaning."""
         self._schemas.clear()
         self._decisions.clear()
+        self._plans.clear()
 
     def schema(self, name: str = "main") -> Schema:
         """The tables of a schema, read again when it has changed."""
@@ -58,21 +78,91 @@ class Router:
             known = self._schemas[name] = (version, read_schema(self._db, name))
         return known[1]
 
-    def before(self, statement: Statement) -> None:
-        """Makes it right for SQLite to run the text. Costs nothing for a SELECT."""
+    def looks_at(self, statement: Statement) -> bool:
+        """Whether `before` needs the values that will be bound to the statement."""
+        return statement.verb in _WRITES and bool(self.touched(statement))
+
+    def before(self, statement: Statement, params: Params = (), *, thaw: bool = True) -> Ready:
+        """Makes it right for SQLite to run a text, and says which. Costs nothing for a SELECT.
+
+        params  the values that will be bound to it
+        thaw    False: rows that owe a validation have no place in a row part's keys; restore the tables
+        """
         places = self.touched(statement)
         if not places:
-            return
+            return Ready(statement.text)
+        if thaw and statement.verb in _WRITES:
+            ready = self._thawed(statement, params)
+            if ready is not None:
+                return ready
+        self._restore(places)
+        return Ready(statement.text)
+
+    def _thawed(self, statement: Statement, params: Params) -> Ready | None:
+        """The statement on row parts, with all that it needs in them; None where that is not known to be right."""
+        place = self._place(statement.target)
+        if place is None:
+            return None
+        schema = self.schema(place[0])
+        named = isinstance(params, Mapping)
+        key = (statement.text, named, self._foreign_keys(), self._schemas[place[0]][0], place)
+        if key not in self._plans:
+            if len(self._plans) >= _PLANS_KEPT:
+                self._plans.clear()
+            self._plans[key] = self._plan(statement, schema, place[1], named)
+        plan = self._plans[key]
+        if plan is None:
+            return None
+        settings = Settings(self._foreign_keys(), self._violations_counted(), self._triggered(schema))
+        thaw = Thaw(self._store, schema, settings)
+        try:
+            with self._db:
+                thaw.prepare(plan, params)
+        except (
+            NotThawable,
+            LookupError,
+            apsw.SQLError,
+        ):  # of a wrong statement SQLite itself says what is wrong
+            return None
+        return Ready(self.as_run(statement), tuple(thaw.touched.values()))
+
+    def as_run(self, statement: Statement) -> str:
+        """The text with the row part in its target's place, if that is in column format."""
+        place = self._place(statement.target)
+        table = None if place is None else self._store.table(place[1], place[0])
+        if place is None or table is None or not (statement.insert or statement.change):
+            return statement.text
+        return spliced(statement, place[0], table.rows_name)
+
+    def _plan(self, statement: Statement, schema: Schema, name: str, named: bool) -> WritePlan | None:
+        table = schema.table(name)
+        if table is None or fold(name) in self._triggered(schema):
+            return None
+        try:
+            return plan_write(statement, table, schema, foreign_keys=self._foreign_keys(), named=named)
+        except NotThawable:
+            return None
+
+    def _triggered(self, schema: Schema) -> frozenset[str]:
+        """The folded names of what has triggers."""
+        triggers = (*schema.triggers, *self.schema("temp").triggers)
+        return frozenset(fold(trigger.table) for trigger in triggers)
+
+    def _restore(self, places: Sequence[Place]) -> None:
+        """Returns tables to row format."""
         with self._db:
             for schema, name in places:
                 self._store.restore(name, schema)
         self._unfrozen.update(dict.fromkeys(places))
 
-    def after(self, statement: Statement, *, busy: bool = False) -> None:
-        """With storage_format=column: the tables written turn to column format, with all their rows.
+    def after(self, statement: Statement, ready: Ready | None = None, *, busy: bool = False) -> None:
+        """The largest rowids are in the row parts again. With storage_format=column: the tables written turn to
+        column format, with all their rows.
 
         busy   some statement of the connection is still being read; then they wait for the next write
         """
+        for table in ready.touched if ready is not None else ():
+            table.keep_largest()
         if statement.verb in ("ROLLBACK", "ATTACH", "DETACH"):
             self.forget()
             self._store.invalidate()
@@ -256,6 +346,7 @@ class Router:
         return self._db.execute(f"SELECT 1 FROM {quote(schema)}.{quote(name)} LIMIT 1").get is None
 
 
+_WRITES = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
 _DECIDERS = {
     **dict.fromkeys(("INSERT", "REPLACE", "UPDATE", "DELETE"), Router._write),
     "ALTER": Router._alter,

@@ -129,7 +129,8 @@ class Store:
         """Turns a table back to row format, with all its rows and the user's own DDL text."""
         table = self._known(name, schema)
         with unnoticed(self.db), self.db:
-            used = max((group.last_rowid for group in table.groups()), default=None)
+            # Of rows that a bulk load appended AUTOINCREMENT has not heard yet; rows that froze it has counted.
+            used = max((group.last_rowid for group in table.groups() if not group.checked), default=None)
             freeze.thaw_all(table)
             if used is not None:
                 table.row_part.keep_sequence(used)

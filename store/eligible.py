@@ -44,6 +44,17 @@ def _not_a_table(table: _Candidate) -> str | None:
     return None
 
 
+def _may_be_a_shadow(table: _Candidate) -> bool:
+    """Whether the name is that of a virtual table and a suffix. SQLite itself knows a shadow table only once it
+    has read the schema again, which it has not while a dump is replayed (sqlite.org/vtab.html, 1.4)."""
+    texts = fetch_all(
+        table.db,
+        f"SELECT name FROM {table.place}.sqlite_schema WHERE type='table' AND sql LIKE 'CREATE VIRTUAL %'"
+        f" AND sql NOT LIKE '% USING {disk.MODULE_NAME}%'",
+    )
+    return any(table.name.lower().startswith(f"{name.lower()}_") for (name,) in texts)
+
+
 def _part_of_another(table: _Candidate) -> str | None:
     for suffix in disk.SHADOW_SUFFIXES:
         if not table.name.lower().endswith(suffix):
@@ -51,7 +62,7 @@ def _part_of_another(table: _Candidate) -> str | None:
         meta = table.name[: -len(suffix)] + disk.META
         if fetch_one(table.db, f"PRAGMA {table.place}.table_info({quote(meta)})") is not None:
             return "it is part of a table in column format"
-    return None
+    return "it may be a shadow table" if _may_be_a_shadow(table) else None
 
 
 def _encoding(table: _Candidate) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from colonnade.store.values import INT64_MAX, IntArray, RowBatch, sorted_distinc
 if TYPE_CHECKING:
     from colonnade.store.table import ColumnTable
 
+_FEW = 16  # rows that are looked up one by one, a block each, in place of all rowids of their row group
 _THAW_ROWS = 16_384  # rows that are Python objects at a time
 
 
@@ -58,10 +59,15 @@ def _find(table: ColumnTable, rowids: IntArray) -> Iterator[_Hit]:
         inside = wanted[(wanted >= group.first_rowid) & (wanted <= group.last_rowid)]
         if not len(inside) or not group.live_count:
             continue
-        reader = table.reader(group)
-        positions = np.flatnonzero(np.isin(reader.rowids(0, group.row_count), inside))
-        if reader.live is not None:
-            positions = positions[reader.live[positions]]
+        if len(inside) <= _FEW and not table.rowids_repeat:
+            reader = table.look_up(group)
+            found = [reader.position(rowid) for rowid in inside.tolist()]
+            positions = np.array([at for at in found if at is not None], np.int64)
+        else:
+            reader = table.reader(group)
+            positions = np.flatnonzero(np.isin(reader.rowids(0, group.row_count), inside))
+            if reader.live is not None:
+                positions = positions[reader.live[positions]]
         if len(positions):
             yield _Hit(group, positions)
 
@@ -108,7 +114,7 @@ def thaw(table: ColumnTable, rowids: IntArray) -> int:
     with unnoticed(db), db:
         hits = list(_find(table, rowids))
         for hit in hits:
-            for batch in _rows(table, hit):
+            for batch in _rows(table, hit, table.column_ids):
                 table.row_part.insert(batch)
         _bury(table, hits)
     return sum(len(hit.positions) for hit in hits)
@@ -117,14 +123,20 @@ def thaw(table: ColumnTable, rowids: IntArray) -> int:
 def copies(table: ColumnTable, rowids: IntArray) -> Iterator[RowBatch]:
     """The rows of row groups with these rowids, all columns."""
     for hit in list(_find(table, rowids)):
-        yield from _rows(table, hit)
+        yield from _rows(table, hit, table.column_ids)
 
 
-def _rows(table: ColumnTable, hit: _Hit) -> Iterator[RowBatch]:
-    reader = table.reader(hit.group)
+def values_at(table: ColumnTable, rowids: IntArray, column_ids: Sequence[int]) -> Iterator[RowBatch]:
+    """Some columns of the rows of row groups with these rowids. See ColumnTable.values_at."""
+    for hit in list(_find(table, rowids)):
+        yield from _rows(table, hit, column_ids)
+
+
+def _rows(table: ColumnTable, hit: _Hit, column_ids: Sequence[int]) -> Iterator[RowBatch]:
+    reader = table.look_up(hit.group) if len(hit.positions) <= _FEW else table.reader(hit.group)
     for start in range(0, len(hit.positions), _THAW_ROWS):
         positions = hit.positions[start : start + _THAW_ROWS]
-        columns = tuple(reader.take(column_id, positions) for column_id in table.column_ids)
+        columns = tuple(reader.take(column_id, positions) for column_id in column_ids)
         yield RowBatch(len(positions), columns, reader.rowids_at(positions))
 
 
@@ -147,8 +159,17 @@ def settle_last(table: ColumnTable) -> None:
     groups = table.state().groups
     if not groups:
         return
-    largest, span = table.largest_frozen(), table.row_part.min_max()
-    if largest is not None and (span is None or span[1] < largest):
-        thaw(table, np.array([largest]))
+    keep_largest(table)
     used = max(group.last_rowid for group in groups)
     table.row_part.keep_sequence(min(used, INT64_MAX))
+
+
+def keep_largest(table: ColumnTable) -> None:
+    """Thaws the row with the largest rowid if no row of the row part has a larger one. See ColumnTable."""
+    live = [group.last_rowid for group in table.state().groups if group.live_count]
+    span = table.row_part.min_max() if live else None
+    if not live or (span is not None and span[1] >= max(live)):
+        return
+    largest = table.largest_frozen()
+    if largest is not None and (span is None or span[1] < largest):
+        thaw(table, np.array([largest]))

@@ -8,7 +8,7 @@ else as canonical bytes (store.keycode).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from colonnade.store.values import (
     INT64_MIN,
     Column,
     IntArray,
+    SQLiteValue,
     from_python,
     sorted_distinct,
     to_python,
@@ -52,6 +53,10 @@ class WantedKeys:
     def __len__(self) -> int:
         return len(self.bytes)
 
+    def rows(self) -> Iterator[tuple[SQLiteValue, ...]]:
+        """The keys as Python values."""
+        return zip(*map(to_python, self._columns), strict=True)
+
     def any_between(self, lo: bytes, hi: bytes | None) -> bool:
         """Whether some key is from lo to hi, both included; no hi: from lo on."""
         if self._sorted is None:
@@ -68,9 +73,8 @@ class WantedKeys:
         return self._ints
 
     def _integral_rows(self) -> list[IntArray]:
-        rows = zip(*map(to_python, self._columns), strict=True)
-        kept = [row for row in rows if all(map(_is_int64, row))]
-        columns = [from_python([int(v) for v in part]) for part in zip(*kept, strict=True)]  # type: ignore[arg-type]
+        kept = [row for row in self.rows() if all(map(_is_int64, row))]
+        columns = [from_python([int(v) for v in part]) for part in zip(*kept, strict=True)]
         if not columns:
             return [np.zeros(0, np.int64) for _ in self._columns]
         return [column.data.to_numpy() for column in columns]
@@ -161,7 +165,7 @@ def _may_hold(table: ColumnTable, group: RowGroupInfo, spec: KeySpec, wanted: Wa
 
 def _keys(table: ColumnTable, group: RowGroupInfo, spec: KeySpec) -> IntKeys | ByteKeys:
     cache, names = table.store.cache, table.names
-    known = cache.keys(names.key, group.group_id, spec.signature)
+    known: IntKeys | ByteKeys | None = cache.keys(names.key, group.group_id, spec.signature)
     if known is None:
         reader = table.reader(group)
         columns = [reader.span(i, 0, group.row_count) for i in spec.column_ids]

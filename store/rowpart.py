@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 
@@ -160,7 +161,7 @@ class RowPart:
         if not self._info.rowid_column:
             names, values = [self._rowid, *names], [batch.rowids.tolist(), *values]
         marks = ", ".join("?" * len(names))
-        with moving_rows(self._db, self._info.guards):
+        with moving_rows(self._db, self._info.guards), self._sequence_kept():
             self._db.executemany(
                 f"INSERT OR ABORT INTO {self._table}({', '.join(names)}) VALUES({marks})",
                 zip(*values, strict=True),
@@ -171,6 +172,20 @@ class RowPart:
         with moving_rows(self._db, replace(self._info.guards, checks=False)):
             where = f"{self._rowid}>=? AND {self._rowid}<=?"
             self._db.execute(f"DELETE FROM {self._table} WHERE {where}", (first, last))
+
+    @contextmanager
+    def _sequence_kept(self) -> Iterator[None]:
+        """Rows that come back are not new to AUTOINCREMENT, and a counter that was deleted stays away."""
+        if not self._info.autoincrement:
+            yield
+            return
+        sequence, name = f"{quote(self._info.names.schema)}.sqlite_sequence", self._info.names.rows_name
+        before = list(self._db.execute(f"SELECT seq, rowid FROM {sequence} WHERE name=?", (name,)))
+        yield
+        if before:
+            self._db.executemany(f"UPDATE {sequence} SET seq=? WHERE rowid=?", before)
+        else:
+            self._db.execute(f"DELETE FROM {sequence} WHERE name=?", (name,))
 
     def keep_sequence(self, at_least: int) -> None:
         """Raises the AUTOINCREMENT counter of the table to `at_least`."""

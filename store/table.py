@@ -206,6 +206,10 @@ class ColumnTable:
         """Makes sure that the row with the largest rowid is in the row part, as after a bulk load."""
         moves.settle_last(self)
 
+    def keep_largest(self) -> None:
+        """The same after any write that may have taken that row away. Costs two look-ups if it did not."""
+        moves.keep_largest(self)
+
     # --- reading ---------------------------------------------------------------------------------------
 
     def fetch(self, group_id: int, column_ids: Sequence[int]) -> RawRowGroup:
@@ -246,6 +250,10 @@ class ColumnTable:
     def find_keys(self, spec: KeySpec, wanted: WantedKeys) -> IntArray:
         """The rowids of live rows of row groups that have one of the keys, (n,) int64, ascending, each once."""
         return find_keys(self, spec, wanted)
+
+    def values_at(self, rowids: IntArray, column_ids: Sequence[int]) -> Iterator[RowBatch]:
+        """Some columns, and the rowids, of the rows of row groups with these rowids."""
+        return moves.values_at(self, rowids, column_ids)
 
     def usage(self) -> Usage:
         """How many bytes the row groups take."""

@@ -23,9 +23,6 @@ SETTINGS = {
     "column": ("PRAGMA storage_format = column",),
     "bulk": ("PRAGMA bulk_load = on",),
 }
-# Writes to sqlite_sequence for a table in column format go to a row of their own, and FTS5's own tables turn to
-# column format under storage_format = column: faults of the column format, not of scripts.
-DUMPED = ["row", "bulk", pytest.param("column", marks=pytest.mark.xfail(reason="see above", strict=False))]
 OBJECTS = """
     CREATE TABLE plain(a, b TEXT, c REAL, d INTEGER, e NUMERIC, f BLOB);
     CREATE TABLE "odd name"(id INTEGER PRIMARY KEY, "select" TEXT DEFAULT 'x', [a,b] INT CHECK([a,b] > -5));
@@ -122,14 +119,14 @@ def by_program(folder: Path) -> str:
     return subprocess.run([program, path, ".dump"], capture_output=True, check=True).stdout.decode()
 
 
-@pytest.mark.parametrize("setting", DUMPED)
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_a_dump_of_iterdump_replays_to_the_same_database(setting: str) -> None:
     source = filled()
     db = replayed("\n".join(source.iterdump()), setting)
     assert content(db) == content(source)
 
 
-@pytest.mark.parametrize("setting", DUMPED)
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_a_dump_of_the_sqlite3_program_replays_to_the_same_database(setting: str, tmp_path: Path) -> None:
     dump = by_program(tmp_path)
     db = replayed(dump, setting)

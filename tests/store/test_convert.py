@@ -239,3 +239,17 @@ def test_dropping_the_user_view_of_an_open_cursor_is_refused(parents: Store) -> 
         parents.restore("p")
     assert len(cursor.fetchall()) == 2
     assert parents.db.execute("SELECT count(*) FROM p").get == 3
+
+
+def test_a_table_named_like_another_and_a_suffix_may_turn_and_a_shadow_table_may_not() -> None:
+    db = apsw.Connection(":memory:")
+    store = Store(db, memory_limit=1 << 20)
+    db.execute("CREATE TABLE a(x); CREATE TABLE a_b(x); CREATE TABLE f_data(id INTEGER PRIMARY KEY, block)")
+    store.convert("a")
+    assert store.ineligible("a_b") is None
+    db.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+    db.execute("PRAGMA writable_schema = on")
+    db.execute(
+        "INSERT INTO sqlite_schema VALUES('table', 'f', 'f', 0, 'CREATE VIRTUAL TABLE f USING fts5(x)')"
+    )
+    assert store.ineligible("f_data") == "it may be a shadow table"

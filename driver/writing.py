@@ -1,0 +1,150 @@
+"""Statements that write, or redefine, tables in column format: made ready by the router, then run by SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from colonnade.parameters import bindable
+from colonnade.plan import Plan
+from colonnade.sql.route import Ready
+from colonnade.sql.statement import Statement
+from colonnade.types import NATIVE, convert_binding
+
+if TYPE_CHECKING:
+    from colonnade.cursor import Cursor
+    from colonnade.session import Session
+
+_NO_ROW: Any = object()
+
+
+class Writing:
+    """How one session runs them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._plans: dict[str, Plan] = {}
+
+    def run(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        """Run one statement."""
+        session, statement = self._session, plan.statement
+        with self._transaction(statement) as own:
+            values = _adapted(parameters) if session.router.looks_at(statement) else ()
+            ready = self.make_ready(statement, values)
+            with session.instead(plan, self._as_run(plan, ready), parameters) as run:
+                cursor._run_native(run, parameters)
+            if statement.returning and (own or ready.touched):
+                cursor._read_returning()  # COMMIT would end it, and no row can move while it writes
+            session.note_reading(cursor)
+            self._after(statement, ready)
+
+    def run_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
+        """Run one statement for each row of parameters; returns the sum of the rows changed."""
+        session, statement = self._session, plan.statement
+        if not session.router.looks_at(statement):
+            ready = self.make_ready(statement, ())
+            with session.instead(plan, self._as_run(plan, ready), None) as run:
+                count = cursor._run_many(run, rows)
+            self._after(statement, ready)
+            return count
+        first = next(rows, _NO_ROW)
+        if first is _NO_ROW:
+            session.connection._prepare(plan.text)
+            return 0
+        return sum(self._run_row(cursor, plan, row) for row in chain((first,), rows))
+
+    def _run_row(self, cursor: Cursor, plan: Plan, row: Any) -> int:
+        session, statement, parameters = self._session, plan.statement, bindable(row)
+        with self._transaction(statement):
+            ready = self.make_ready(statement, _adapted(parameters))
+            with session.instead(plan, self._as_run(plan, ready), parameters) as run:
+                count = cursor._run_many(run, iter((row,)))
+            self._after(statement, ready)
+        return count
+
+    @contextmanager
+    def _transaction(self, statement: Statement) -> Iterator[bool]:
+        """Without a transaction: one for the statement and the rows that it needs brought near, together.
+
+        Gives whether there is one of its own.
+        """
+        session = self._session
+        db = session.db
+        if db.in_transaction or not session.router.looks_at(statement):
+            yield False
+            return
+        db.execute("BEGIN IMMEDIATE")
+        before = session.changes.total_changes()
+        try:
+            yield True
+        finally:
+            # What failed is undone as the statement's conflict clause says: OR FAIL keeps rows.
+            if db.in_transaction:
+                self._end(before)
+
+    def _end(self, before: int) -> None:
+        """COMMIT. If a deferred foreign key forbids it the statement has failed, and changed nothing."""
+        db, changes = self._session.db, self._session.changes
+        try:
+            db.execute("COMMIT")
+        except apsw.Error:
+            db.execute("ROLLBACK")
+            changes.unseen = db.total_changes() - before
+            changes.note(0)
+            raise
+
+    def make_ready(self, statement: Statement, parameters: Any, *, thaw: bool = True) -> Ready:
+        """What SQLite shall run, once all is ready for it. See Router.before."""
+        session = self._session
+        if session.busy() and session.router.touched(statement):
+            session.read_ahead()  # SQLite drops no table while a statement is being read
+        with session.changes.kept():
+            return session.router.before(statement, parameters, thaw=thaw and not session.bulk.pending)
+
+    def _as_run(self, plan: Plan, ready: Ready) -> Plan:
+        if ready.text == plan.text:
+            return plan
+        found = self._plans.get(ready.text)
+        if found is None:
+            if len(self._plans) >= 512:
+                self._plans.clear()
+            found = self._plans[ready.text] = Plan(ready.text)
+        return found
+
+    def _after(self, statement: Statement, ready: Ready) -> None:
+        session = self._session
+        if statement.is_dml:
+            session.changes.ran()
+        with session.changes.kept():
+            session.router.after(statement, ready, busy=session.busy())
+
+
+def _adapted(parameters: Any) -> Any:
+    """The values as they will be bound."""
+    if isinstance(parameters, Mapping):
+        return _AdaptedNames(parameters)
+    return tuple(
+        value if isinstance(value, NATIVE) else convert_binding(None, place, value)
+        for place, value in enumerate(parameters, 1)
+    )
+
+
+class _AdaptedNames(Mapping[str, Any]):
+    """Named values, each adapted when it is asked for: a mapping may make them up."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._values[name]
+        return value if isinstance(value, NATIVE) else convert_binding(None, 1, value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)

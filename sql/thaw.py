@@ -1,0 +1,294 @@
+"""Thaw, then native: before SQLite runs a write on row parts, the rows that it has to see are brought there.
+
+Those are, of the tables in column format:
+    the rows that the statement changes
+    the rows with keys that new rows have: SQLite then refuses, ignores or replaces as it does on any table
+    the parents of new rows, and of rows whose foreign key changes
+    the children of rows that are deleted or given other keys, and what actions set off from there
+"What SQLite looks at" follows fkey.c: while a violation is counted, the parent of a row that goes is looked up
+too, and a parent that is not seen there would be counted as one violation less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+import numpy as np
+
+from colonnade.sql.affinity import apply_affinity
+from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
+from colonnade.sql.tokens import quote
+from colonnade.sql.writeplan import ROWID_NAMES, NotThawable, Probe, WritePlan, check_comparison
+from colonnade.store.catalog import visible_rowid
+from colonnade.store.database import Store
+from colonnade.store.keycode import KeySpec
+from colonnade.store.keyfind import WantedKeys
+from colonnade.store.table import ColumnTable
+from colonnade.store.values import (
+    Column,
+    IntArray,
+    concat_columns,
+    from_python,
+    integer_column,
+    null_column,
+    sorted_distinct,
+)
+
+Params = Sequence[Any] | Mapping[str, Any]
+_NO_ACTIONS = frozenset({"NO ACTION", "RESTRICT"})
+_NO_ROWS = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What decides about a write, apart from the schema.
+
+    foreign_keys  whether the connection enforces them
+    counted       whether violations of deferred foreign keys are counted in this transaction
+    triggered     folded names of the tables with triggers
+    """
+
+    foreign_keys: bool
+    counted: bool
+    triggered: frozenset[str] = frozenset()
+
+
+class Thaw:
+    """The rows to thaw for one statement.
+
+    touched  the tables in column format of which rows may go or get other rowids
+    """
+
+    def __init__(self, store: Store, schema: Schema, settings: Settings) -> None:
+        self._store, self._db, self._schema = store, store.db, schema
+        self._foreign_keys, self._counted = settings.foreign_keys, settings.counted
+        self._triggered = settings.triggered
+        self._rows: dict[str, list[IntArray]] = {}
+        self._seen: dict[str, set[int]] = {}
+        self.touched: dict[str, ColumnTable] = {}
+
+    def prepare(self, plan: WritePlan, params: Params) -> None:
+        """Works out which rows the statement needs, and thaws them.
+
+        Raises NotThawable, before anything was changed
+        """
+        rows = self._ask(plan, params)
+        table = plan.table
+        if plan.deletes is not None and rows:
+            rowids = sorted_distinct(np.fromiter((row[0] for row in rows), np.int64, len(rows)))
+            self._need(table, rowids)
+            if plan.deletes:
+                self._deleted(table, rowids, counting=self._counted)
+            else:
+                self._updated(table, rowids, plan.assigned)
+        if rows:
+            for probe in plan.probes:
+                self._probe(probe, rows, plan)
+        for name, parts in self._rows.items():
+            column_table = self._column_table(name)
+            if column_table is not None:
+                column_table.thaw(sorted_distinct(np.concatenate(parts)))
+
+    def _ask(self, plan: WritePlan, params: Params) -> list[tuple[Any, ...]]:
+        """The rows of the plan's query, or the one row that was supplied; constants at the end, reversed."""
+        rows: list[tuple[Any, ...]]
+        if plan.query is not None:
+            values = params if isinstance(params, Mapping) else tuple(params)[: plan.parameters]
+            rows = list(self._db.execute(plan.query, values))
+        elif plan.supplied:
+            rows = [_supplied(params, plan.supplied)]
+        else:
+            rows = [()]
+        if plan.constants:
+            sql = f"SELECT {', '.join(f'({text})' for text in reversed(plan.constants))}"
+            constants = next(iter(self._db.execute(sql)))
+            rows = [(*row, *constants) for row in rows]
+        return rows
+
+    def _probe(self, probe: Probe, rows: Sequence[tuple[Any, ...]], plan: WritePlan) -> None:
+        columns = [
+            apply_affinity(from_python([row[place] for row in rows]), affinity)
+            for place, affinity in zip(probe.places, probe.affinities, strict=True)
+        ]
+        found = self._find(probe.table, probe.columns, probe.collations, columns)
+        self._need(probe.table, found)
+        if probe.table is plan.table and plan.replaces:
+            self._deleted(plan.table, found, counting=True)
+
+    # --- what a change sets off ------------------------------------------------------------------------------
+
+    def _deleted(self, table: TableDef, rowids: IntArray, *, counting: bool) -> None:
+        """Rows of a table will be deleted.
+
+        counting  violations may be counted when that happens
+        """
+        self._touch(table)
+        if not self._foreign_keys or not len(rowids):
+            return
+        children = self._schema.children_of(table.name)
+        if children or counting:
+            self._parents(table, rowids, table.foreign_keys)
+        for child, key in children:
+            self._children(table, rowids, child, key, deletes=True)
+
+    def _updated(self, table: TableDef, rowids: IntArray, assigned: frozenset[str]) -> None:
+        """Rows of a table will get other values in the columns `assigned`."""
+        if assigned & {fold(table.rowid_alias or "rowid"), *ROWID_NAMES}:
+            self._touch(table)
+        if not self._foreign_keys:
+            return
+        changed = [key for key in table.foreign_keys if not assigned.isdisjoint(map(fold, key.columns))]
+        self._parents(table, rowids, changed)
+        for child, key in self._schema.children_of(table.name):
+            if not assigned.isdisjoint(map(fold, key.parent_columns)):
+                self._children(table, rowids, child, key, deletes=False)
+
+    def _children(
+        self, parent: TableDef, rowids: IntArray, child: TableDef, key: ForeignKeyDef, *, deletes: bool
+    ) -> None:
+        """The rows of a child that refer to these rows of its parent, and what the key's action does to them."""
+        if key.mismatch is not None:
+            raise NotThawable(key.mismatch)
+        action = (key.on_delete if deletes else key.on_update).upper()
+        if action == "SET DEFAULT":
+            raise NotThawable("an action that sets defaults")
+        if action in _NO_ACTIONS and not child.is_column:
+            return
+        collations = check_comparison(child, key, parent)
+        keys = self._values(parent, rowids, key.parent_columns)
+        found = self._find(child, key.columns, collations, keys)
+        self._need(child, found)
+        if action in _NO_ACTIONS:
+            return
+        hot = self._hot(child, key.columns, collations, keys)
+        found = self._unseen(child, np.concatenate([found, hot]))
+        if not len(found):
+            return
+        if fold(child.name) in self._triggered:
+            raise NotThawable("an action that sets off triggers")
+        if deletes and action == "CASCADE":
+            self._deleted(child, found, counting=True)
+        else:
+            self._keyed_anew(child, found, key)
+
+    def _keyed_anew(self, child: TableDef, rowids: IntArray, key: ForeignKeyDef) -> None:
+        """An action gives the columns of a foreign key other values in these rows of the child."""
+        changed = set(map(fold, key.columns))
+        keys = [*(k.columns for k in child.keys), *(k.columns for k in child.foreign_keys if k is not key)]
+        keys += [k.parent_columns for _, k in self._schema.children_of(child.name)]
+        if any(not changed.isdisjoint(map(fold, names)) for names in keys):
+            raise NotThawable("an action that changes a key")
+        self._parents(child, rowids, child.foreign_keys)
+
+    def _parents(self, table: TableDef, rowids: IntArray, keys: Iterable[ForeignKeyDef]) -> None:
+        """The parents of these rows."""
+        for key in keys:
+            if key.mismatch is not None:
+                raise NotThawable(key.mismatch)
+            parent = self._schema.table(key.parent)
+            if parent is None or not parent.is_column or not len(rowids):
+                continue
+            collations = check_comparison(table, key, parent)
+            wanted = self._values(table, rowids, key.columns)
+            self._need(parent, self._find(parent, key.parent_columns, collations, wanted))
+
+    # --- rows ------------------------------------------------------------------------------------------------
+
+    def _need(self, table: TableDef, rowids: IntArray) -> None:
+        if table.is_column and len(rowids):
+            self._rows.setdefault(fold(table.name), []).append(rowids)
+
+    def _touch(self, table: TableDef) -> None:
+        column_table = self._column_table(table.name)
+        if column_table is not None:
+            self.touched[fold(table.name)] = column_table
+
+    def _unseen(self, table: TableDef, rowids: IntArray) -> IntArray:
+        """Those of the rows that were not followed yet; they count as followed from now on."""
+        seen = self._seen.setdefault(fold(table.name), set())
+        fresh = [rowid for rowid in dict.fromkeys(rowids.tolist()) if rowid not in seen]
+        seen.update(fresh)
+        return np.array(fresh, np.int64)
+
+    def _column_table(self, name: str) -> ColumnTable | None:
+        return self._store.table(name, self._schema.name)
+
+    def _find(
+        self, table: TableDef, names: Sequence[str], collations: Sequence[str], keys: Sequence[Column]
+    ) -> IntArray:
+        """The rowids of rows of row groups with these keys."""
+        column_table = self._column_table(table.name)
+        if column_table is None:
+            return _NO_ROWS
+        ids = tuple(_column_id(column_table, name) for name in names)
+        return column_table.find_keys(KeySpec(ids, tuple(collations)), WantedKeys(keys, collations))
+
+    def _hot(
+        self, table: TableDef, names: Sequence[str], collations: Sequence[str], keys: Sequence[Column]
+    ) -> IntArray:
+        """The rowids of rows of the row part, or of a table in row format, with these keys."""
+        if table.without_rowid:
+            raise NotThawable("an action on a table without rowid")
+        codes = WantedKeys(keys, collations)
+        if not len(codes):
+            return _NO_ROWS
+        where = " AND ".join(
+            f"{quote(name)} = ? COLLATE {collation}"
+            for name, collation in zip(names, collations, strict=True)
+        )
+        sql = f"SELECT {self._rowid(table)} FROM {self._ordinary(table)} WHERE {where}"
+        found: list[int] = []
+        for row in codes.rows():
+            found += (rowid for (rowid,) in self._db.execute(sql, row))
+        return np.array(found, np.int64)
+
+    def _values(self, table: TableDef, rowids: IntArray, names: Sequence[str]) -> list[Column]:
+        """The values of some columns in the rows with these rowids, in any order."""
+        columns = [[null_column(0)] for _ in names]
+        column_table = self._column_table(table.name)
+        if column_table is not None:
+            ids = [_column_id(column_table, name) for name in names]
+            for batch in column_table.values_at(rowids, [i for i in ids if i]):
+                assert batch.rowids is not None
+                stored = iter(batch.columns)
+                for parts, column_id in zip(columns, ids, strict=True):
+                    parts.append(next(stored) if column_id else integer_column(batch.rowids))
+        selected = ", ".join(self._rowid(table) if fold(n) == "rowid" else quote(n) for n in names)
+        sql = f"SELECT {selected} FROM {self._ordinary(table)} WHERE {self._rowid(table)} IN carray(?)"
+        hot = list(self._db.execute(sql, (apsw.carray(rowids),)))
+        for parts, values in zip(columns, zip(*hot, strict=True), strict=False):
+            parts.append(from_python(values))
+        return [concat_columns(parts) for parts in columns]
+
+    def _ordinary(self, table: TableDef) -> str:
+        """The ordinary SQLite table that holds rows of the table: all of them, or its row part."""
+        column_table = self._column_table(table.name)
+        name = table.name if column_table is None else column_table.rows_name
+        return f"{quote(self._schema.name)}.{quote(name)}"
+
+    def _rowid(self, table: TableDef) -> str:
+        if table.rowid_alias:
+            return quote(table.rowid_alias)
+        name = visible_rowid([column.name for column in table.columns])
+        if name is None or table.without_rowid:
+            raise NotThawable("rows without a rowid to name them by")
+        return name
+
+
+def _supplied(params: Params, places: Sequence[int | str]) -> tuple[Any, ...]:
+    """The values of a row of parameters. Raises LookupError where some are missing."""
+    if isinstance(params, Mapping):
+        return tuple(params[place] if isinstance(place, str) else params[str(place + 1)] for place in places)
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(places))}
+    return tuple(params[numbers[place] if isinstance(place, str) else place] for place in places)
+
+
+def _column_id(table: ColumnTable, name: str) -> int:
+    """The id of a column; 0 for the rowid of a table without INTEGER PRIMARY KEY."""
+    for column in table.columns:
+        if fold(column.name) == fold(name):
+            return column.column_id
+    return 0
