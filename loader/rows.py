@@ -188,7 +188,8 @@ class RowShape:
         """
         source = iter(rows)
         error: Exception | None = None
-        while error is None and sum(map(_bytes, intake.parts)) < MAX_GROUP_BYTES:
+        held = sum(map(_bytes, intake.parts))
+        while error is None and held < MAX_GROUP_BYTES:
             error = intake.read(islice(source, self._part_rows), pick)
             if not intake.values:
                 break
@@ -196,7 +197,9 @@ class RowShape:
             error = bad or error
             intake.values.clear()
             intake.parts.append(columns)
-            self._part_rows = self._next_part(_bytes(columns) // max(1, len(columns[0])))
+            added = _bytes(columns)
+            held += added
+            self._part_rows = self._next_part(added // max(1, len(columns[0])))
         count = intake.row_count
         given = [concat_columns(pieces) for pieces in zip(*intake.parts, strict=True)]
         intake.parts.clear()
