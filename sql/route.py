@@ -88,6 +88,8 @@ class Router:
         params  the values that will be bound to it
         thaw    False: rows that owe a validation have no place in a row part's keys; restore the tables
         """
+        if statement.verb == "VACUUM" and not self._db.in_transaction and not statement.mentions("into"):
+            self._store.pin_rowids()
         places = self.touched(statement)
         if not places:
             return Ready(statement.text)

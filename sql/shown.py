@@ -17,7 +17,7 @@ import apsw
 
 from colonnade.sql.tokens import quote, spell
 from colonnade.store.catalog import ShadowNames, column_table_names, read_meta
-from colonnade.store.format import ROWS, SHADOW_SUFFIXES
+from colonnade.store.format import PIN, ROWS, SHADOW_SUFFIXES
 
 Row = tuple[Any, ...]
 PREFIX = "colonnade_"
@@ -47,6 +47,11 @@ class UserNames:
         """Whether it is a shadow table other than a row part."""
         base, suffix = self._split(name)
         return base is not None and suffix != ROWS
+
+    def is_pin(self, index: str) -> bool:
+        """Whether it is the index of Colonnade's own that keeps VACUUM from numbering a row part anew."""
+        base = index.lower().removesuffix(PIN)
+        return base != index.lower() and base in self.tables
 
     def table(self, name: str) -> str:
         """The user's name for a table: of a row part the table's, else the same."""
@@ -114,7 +119,7 @@ def schema_rows(db: apsw.Connection, schema: str) -> Iterator[Row]:
         if kind is None:  # the place kept for a table that CREATE TABLE AS is just making
             yield rowid, kind, name, table, root, sql
             continue
-        if names.is_hidden(table) or (kind == "table" and names.is_virtual(name)):
+        if names.is_hidden(table) or (kind == "table" and names.is_virtual(name)) or names.is_pin(name):
             continue
         shown = names.table(table)
         if shown == table:
@@ -178,6 +183,8 @@ def _of_table(pragma: str, cell: int | None = None) -> Callable[..., Iterator[Ro
         rows = _pragma(db, place, pragma, stored)
         if cell is None:
             return _numbered(rows)
+        if pragma == "index_list":
+            rows = [(place, *row[1:]) for place, row in enumerate(r for r in rows if not names.is_pin(r[1]))]
         translate = names.table if pragma == "foreign_key_list" else lambda name: names.index(name, stored)
         return _numbered((*row[:cell], translate(row[cell]), *row[cell + 1 :]) for row in rows)
 
@@ -191,8 +198,9 @@ def _of_index(pragma: str) -> Callable[..., Iterator[Row]]:
         if argument is None:
             return iter(())
         for place in [str(schema)] if schema else schemas_in_order(db):
-            rows = _pragma(db, place, pragma, UserNames(db, place).stored_index(str(argument)))
-            if rows:
+            names = UserNames(db, place)
+            rows = _pragma(db, place, pragma, names.stored_index(str(argument)))
+            if rows and not names.is_pin(str(argument)):
                 return _numbered(rows)
         return iter(())
 

@@ -21,6 +21,7 @@ from colonnade.store.catalog import (
     fetch_one,
     quote,
     read_meta,
+    rowid_alias,
     write_meta,
 )
 from colonnade.store.switches import DEFENSIVE, FOREIGN_KEYS, LEGACY_ALTER, WRITABLE_SCHEMA, switched
@@ -66,6 +67,7 @@ def to_column_format(db: apsw.Connection, names: ShadowNames, ddl: str | None) -
         }
         for key, value in facts.items():
             write_meta(db, names, key, value)
+        pin_rowids(db, names)
         db.execute(f"CREATE VIRTUAL TABLE {place}.{quote(names.name)} USING {disk.MODULE_NAME}")
 
 
@@ -79,11 +81,30 @@ def to_row_format(db: apsw.Connection, names: ShadowNames) -> None:
     current = _texts(db, names.schema)
     with db, renaming(db):
         db.execute(f"DROP TABLE {place}.{quote(names.name)}")
+        db.execute(f"DROP INDEX IF EXISTS {place}.{quote(names.name + disk.PIN)}")
         for suffix in disk.SHADOW_DDL:
             db.execute(f"DROP TABLE IF EXISTS {place}.{quote(names.name + suffix)}")
         db.execute(f"ALTER TABLE {place}.{quote(names.rows_name)} RENAME TO {quote(names.name)}")
         _respell(db, names, current, spellings)
         _respell_stored(db, names, spellings)
+
+
+def pin_rowids(db: apsw.Connection, names: ShadowNames) -> None:
+    """VACUUM leaves the rowids of the row part as they are: they must stay apart from those in row groups.
+
+    SQLite numbers the rows of a table anew that has no INTEGER PRIMARY KEY and no index at all; one without
+    entries will do. Indexes that the user made do not count, as the user may drop them.
+    """
+    place, rows = quote(names.schema), names.rows_name
+    if rowid_alias(db, names.schema, rows) is not None:
+        return
+    indexes = db.execute(f"PRAGMA {place}.index_list({quote(rows)})").fetchall()
+    if any(origin != "c" or name == names.name + disk.PIN for _, name, _, origin, _ in indexes):
+        return
+    column = describe(db, names.schema, rows)[0].name
+    db.execute(
+        f"CREATE INDEX {place}.{quote(names.name + disk.PIN)} ON {quote(rows)}({quote(column)}) WHERE 0"
+    )
 
 
 def _texts(db: apsw.Connection, schema: str) -> Texts:

@@ -125,6 +125,12 @@ class Store:
         self.invalidate()
         return self._known(name, schema)
 
+    def pin_rowids(self) -> None:
+        """VACUUM may come: see `convert.pin_rowids`. Files of earlier versions have tables without it."""
+        for schema in self.db.db_names():
+            for table in self.tables(schema) if schema != "temp" else ():
+                formats.pin_rowids(self.db, table.names)
+
     def restore(self, name: str, schema: str = "main") -> None:
         """Turns a table back to row format, with all its rows and the user's own DDL text."""
         table = self._known(name, schema)

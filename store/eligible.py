@@ -121,7 +121,7 @@ def _triggers(table: _Candidate) -> str | None:
 
 
 def _names_taken(table: _Candidate) -> str | None:
-    for suffix in disk.SHADOW_SUFFIXES:
+    for suffix in (*disk.SHADOW_SUFFIXES, disk.PIN):
         name = table.name + suffix
         taken = fetch_one(
             table.db, f"SELECT name FROM {table.place}.sqlite_schema WHERE name=? COLLATE NOCASE", (name,)

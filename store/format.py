@@ -19,6 +19,10 @@ Shadow tables. A table `t` in column format is the virtual table `t`, declared a
     t_cln_tombstones  group_id, bitmap: ceil(row_count/8) bytes, bit k%8 of byte k//8 set = row k is gone
     t_cln_keys        group_id, signature, lo, hi, flags: the key zones (store.keyindex)
 
+and, where t has neither an INTEGER PRIMARY KEY nor a key with an index of its own, an index t_cln_pin on the row
+part that never holds an entry: VACUUM numbers the rows of a table without any index anew, and the rowids of the
+row part would then be those of other rows in row groups. A file of an earlier version gets it before VACUUM.
+
 Column id 0 is the rowid of a table whose rowid has no column of its own; for a table with an INTEGER
 PRIMARY KEY that column's chunk holds the rowids and id 0 has no chunk. User columns have ids from 1,
 never reused. chunk_id = group_id * 4096 + column_id (SQLite allows 2,000 columns), so the chunks of
@@ -93,6 +97,7 @@ ROWS, META, GROUPS, CHUNKS, TOMBSTONES, KEYS = (
     "_cln_tombstones",
     "_cln_keys",
 )
+PIN = "_cln_pin"
 SHADOW_SUFFIXES = (ROWS, META, GROUPS, CHUNKS, TOMBSTONES, KEYS)
 
 META_DDL = "(key TEXT PRIMARY KEY, value) WITHOUT ROWID"

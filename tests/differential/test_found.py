@@ -81,7 +81,6 @@ def test_foreign_keys_deferred_outside_a_transaction_are_deferred_in_the_next() 
     )
 
 
-@pytest.mark.xfail(strict=True, reason="VACUUM numbers the rows of a row part without a key anew")
 def test_vacuum_leaves_the_rows_of_a_table_without_a_key_apart() -> None:
     assert_equal(
         "CREATE TABLE t(a)",
