@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from colonnade.loader.options import parse_size
+from colonnade.sql.shown import home_of
 from colonnade.sql.statement import Pragma
 from colonnade.store.errors import OperationalError, ProgrammingError
 
@@ -113,6 +114,30 @@ def _pager_stats(session: Session, pragma: Pragma) -> Answer:
     return Answer(reports.PAGER, reports.pager(session.store))
 
 
+def _integrity_check(session: Session, pragma: Pragma) -> Answer:
+    from colonnade import soundness
+
+    schemas = [name for name in session.db.db_names() if name != "temp"]
+    if pragma.schema is not None:
+        schemas = [_schema(session, pragma)]
+    elif pragma.value is not None and (home := home_of(session.db, pragma.value)) is not None:
+        schemas = [home]
+    return Answer((pragma.name,), soundness.integrity(session.store, pragma, schemas))
+
+
+def _foreign_key_check(session: Session, pragma: Pragma) -> Answer:
+    from colonnade import soundness
+
+    schema, value = _schema(session, pragma), pragma.value
+    if value is not None:
+        home = home_of(session.db, value, pragma.schema and schema)
+        if home is None:
+            raise OperationalError(f"no such table: {pragma.schema + '.' if pragma.schema else ''}{value}")
+        schema = home
+    rows = soundness.foreign_keys(session.store, session.router.schema(schema), value)
+    return Answer(soundness.FOREIGN_KEY_CHECK, rows)
+
+
 def _schema(session: Session, pragma: Pragma) -> str:
     """The database that a PRAGMA is about: named before it, or main."""
     wanted = (pragma.schema or "main").lower()
@@ -148,3 +173,18 @@ OWN: dict[str, Own] = {
     "constraint_stats": _constraint_stats,
     "pager_stats": _pager_stats,
 }
+# SQLite's own, answered here where tables are in column format.
+SHARED: dict[str, Own] = {
+    **dict.fromkeys(("integrity_check", "quick_check"), _integrity_check),
+    "foreign_key_check": _foreign_key_check,
+}
+
+
+def answering(session: Session, pragma: Pragma | None) -> Own | None:
+    """What answers a PRAGMA; None for those that are SQLite's."""
+    if pragma is None:
+        return None
+    own = OWN.get(pragma.name)
+    if own is None and pragma.name in SHARED and session.store.has_column_tables():
+        own = SHARED[pragma.name]
+    return own

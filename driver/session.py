@@ -303,7 +303,7 @@ class Session:
 
     def _own_pragma(self, cursor: Cursor, plan: Plan) -> bool:
         pragma = plan.statement.pragma
-        own = None if pragma is None else pragmas.OWN.get(pragma.name)
+        own = pragmas.answering(self, pragma)
         if own is None or pragma is None:
             return False
         self._announce(plan, None)

@@ -29,7 +29,7 @@ from colonnade.store.errors import OperationalError
 from colonnade.store.keycode import COLLATIONS, KeySpec
 from colonnade.store.values import Column
 
-__all__ = ["ValidateLimits", "validate"]
+__all__ = ["ValidateLimits", "check_foreign_key", "validate"]
 
 _NUMERIC = (Affinity.NUMERIC, Affinity.INTEGER, Affinity.REAL)
 
@@ -72,6 +72,20 @@ def validate(
                 whole = parent in reread or (full and parent in named)
                 if key in named or whole:
                     run.foreign_key(definition, foreign, full=full, whole=whole)
+
+
+def check_foreign_key(
+    store: Store,
+    schema: Schema,
+    child: TableDef,
+    foreign: ForeignKeyDef,
+    limits: ValidateLimits,
+    sink: ViolationSink,
+) -> None:
+    """Hand every row of a table whose parent row is missing to `sink`, whatever is owed. See `validate`."""
+    run = _Run(store, schema, limits, ConstraintStats(), sink, Workers(limits.threads))
+    with run.workers:
+        run.foreign_key(child, foreign, full=True, whole=True)
 
 
 def _distinct_keys(definition: TableDef) -> Iterator[KeyDef]:
