@@ -76,7 +76,7 @@ class Plan:
             or self.empty
             or self.first == "PRAGMA"
             or self.first in _BOUNDS
-            or _SYSTEM.search(text)
+            or ("_" in text and _SYSTEM.search(text))
         )
         self.named = _NAMED_BY_POSITION and _NAMED.search(text) is not None
         self.columns: Columns = ()
@@ -105,6 +105,8 @@ class Plan:
 
 def blank_end(text: str, start: int) -> int:
     """The offset behind white space and comments."""
+    if text[start : start + 1].isalpha():  # most often there is nothing
+        return start
     match = _BLANK.match(text, start)
     return match.end() if match else start
 

@@ -92,7 +92,8 @@ class Statements(Base):
 
     def _check_length(self, sql: str) -> None:
         """DataError if a text is longer, in bytes of UTF-8, than SQLITE_LIMIT_SQL_LENGTH."""
-        if len(sql.encode()) > self._db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH):
+        limit = self._db.limit(apsw.SQLITE_LIMIT_SQL_LENGTH)
+        if 4 * len(sql) > limit and len(sql.encode()) > limit:
             raise errors.DataError("query string is too large")
 
     def _prepare(self, sql: str) -> None:
