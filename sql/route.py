@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import apsw
 
 from colonnade.sql.effects import Effect, Place, Reach, replaces_rows
+from colonnade.sql.indexes import forget_keys, on_row_part, remember_spelling
 from colonnade.sql.schema import Schema, fold, read_schema
 from colonnade.sql.shown import home_of
 from colonnade.sql.splice import spliced
@@ -92,7 +93,7 @@ class Router:
             self._store.pin_rowids()
         places = self.touched(statement)
         if not places:
-            return Ready(statement.text)
+            return Ready(self._indexing(statement))
         if thaw and statement.verb in _WRITES:
             ready = self._thawed(statement, params)
             if ready is not None:
@@ -168,12 +169,26 @@ class Router:
         if statement.verb in ("ROLLBACK", "ATTACH", "DETACH"):
             self.forget()
             self._store.invalidate()
+        elif statement.verb == "DROP" and statement.subject == "INDEX":
+            forget_keys(self._store)
         elif self._storage_format() == "column":
             place = self._place(statement.target) if _may_add_rows(statement) else None
             if place is not None:
                 self._unfrozen[place] = None
             if self._unfrozen and not busy and not self._violations_counted():
                 self._freeze()
+
+    def _indexing(self, statement: Statement) -> str:
+        """The text to run: a CREATE INDEX on a table in column format makes one of the row part."""
+        if statement.inner != "CREATE" or statement.subject != "INDEX":
+            return statement.text
+        place = self._place(statement.target)
+        table = None if place is None else self._store.table(place[1], place[0])
+        if table is None or statement.object is None:
+            return statement.text
+        if statement.verb == "CREATE" and self._owner_of_index(statement.object) is None:
+            remember_spelling(statement, table)
+        return on_row_part(statement, table)
 
     def touched(self, statement: Statement) -> list[Place]:
         """The tables in column format that `before` would restore, as (schema, table).
@@ -230,20 +245,19 @@ class Router:
         self._create(statement, reach)
 
     def _drop(self, statement: Statement, reach: Reach) -> None:
-        """DROP TABLE deletes the rows first, for foreign keys; DROP INDEX changes the table's constraints."""
+        """DROP TABLE deletes the rows first, for foreign keys; an index is one of the row part alone."""
         if statement.subject == "TABLE":
             place = self._place(statement.target)
             if place is not None:
                 reach.write(*place, Effect.DELETE)
-        elif statement.subject == "INDEX" and statement.object is not None:
-            place = self._owner_of_index(statement.object)
-            if place is not None:
-                reach.places[place] = None
 
     def _create(self, statement: Statement, reach: Reach) -> None:
-        """REFERENCES must name a real table; a trigger keeps all that it mentions in row format."""
+        """REFERENCES must name a real table; a trigger keeps all that it mentions in row format, and a UNIQUE
+        index has to look at every row."""
         made = statement.object
         if statement.subject == "INDEX":
+            if not statement.mentions("unique"):
+                return
             place = self._place(statement.target)
             if place is not None and made is not None and self._owner_of_index(made) is None:
                 reach.places[place] = None

@@ -136,9 +136,10 @@ def routed() -> Iterator[Routed]:
         ("alter table loud add column z references alone", "alone"),
         ("drop table badge", "badge"),
         ("drop table region", "region nation person"),
-        ("drop index person_note", "person"),
+        ("drop index person_note", ""),
         ("drop view staff", ""),
-        ("create index i on badge(code)", "badge"),
+        ("create index i on badge(code)", ""),
+        ("create unique index i on badge(code)", "badge"),
         ("create index if not exists person_note on person(note)", ""),
         ("create table if not exists person(x references badge)", ""),
         ("create table new(x references badge(p))", "badge"),
@@ -302,7 +303,7 @@ def test_attached_databases_have_their_own_tables(routed: Routed) -> None:
     assert routed.router.touched(statement) == [("aux", "alone")]
     routed.same(statement.text)
     routed.same("select * from aux.alone")
-    assert routed.router.touched(parse("create index aux.i on alone(k)")) == [("aux", "alone")]
+    assert routed.router.touched(parse("create unique index aux.i on alone(k)")) == [("aux", "alone")]
     assert routed.columns() == set(TABLES)
 
 
