@@ -32,6 +32,14 @@ _SWITCH = {
     **dict.fromkeys(("on", "1", "true", "yes"), True),
     **dict.fromkeys(("off", "0", "false", "no"), False),
 }
+
+
+def is_on(value: str) -> bool:
+    """What SQLite makes of a value that is on or off (sqlite.org/pragma.html); numbers count too."""
+    word = value.lower()
+    return _SWITCH.get(word, False) or (word.isdecimal() and int(word) % 256 != 0)
+
+
 _FORMATS = ("auto", "row", "column")
 
 

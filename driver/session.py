@@ -22,7 +22,7 @@ from colonnade.changes import Changes
 from colonnade.plan import Description, Plan, describe
 from colonnade.savepoints import Savepoints, savepoint_name
 from colonnade.sql import write
-from colonnade.sql.names import introspection, register_schema_module
+from colonnade.sql.names import introspection, register_schema_module, user_rows
 from colonnade.sql.route import Router
 from colonnade.sql.shown import home_of
 from colonnade.sql.statement import Statement
@@ -60,6 +60,7 @@ class Session:
         self._shows_schema = False  # whether the functions that introspection() calls are there
         self._savepoints = Savepoints()
         self._rewritten: dict[tuple[str, bool], Plan] = {}  # by text, and whether a table is in column format
+        self._deferring = False  # whether foreign keys are to be deferred in the transaction that comes next
         self._reading: WeakSet[Cursor] = WeakSet()  # cursors that may be in the middle of their rows
         self._bounds: dict[str, Callable[[Cursor, Plan, Any], None]] = {
             "BEGIN": self._begin,
@@ -117,6 +118,7 @@ class Session:
         if bound is not None:
             bound(cursor, plan, parameters)
             return
+        self._deferring = plan.first == "PRAGMA" and self._defers(plan)
         if not self.connection._private or self.connection._unverified:
             self.refresh()
         if self.connection._plain:
@@ -126,8 +128,25 @@ class Session:
         if plan.schema:
             self.connection._schema_changed()
 
+    def _defers(self, plan: Plan) -> bool:
+        """Whether it is PRAGMA defer_foreign_keys = on outside a transaction.
+
+        That holds until a statement ends outside a transaction, and Colonnade's own reads end there too.
+        """
+        pragma = plan.statement.pragma
+        if pragma is None or pragma.name != "defer_foreign_keys" or self.db.in_transaction:
+            return False
+        return self._deferring if pragma.value is None else pragmas.is_on(pragma.value)
+
+    def defer_again(self) -> None:
+        """To be called before BEGIN: foreign keys are deferred if the program asked for it just before."""
+        if self._deferring and not self.connection._plain:
+            self.db.execute("PRAGMA defer_foreign_keys = on")
+        self._deferring = False
+
     def execute_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
+        self._deferring = False
         if not self.connection._private or self.connection._unverified:
             self.refresh()
         if self.connection._plain:
@@ -174,6 +193,8 @@ class Session:
             return
         if not statement.is_select:
             self._writing.run(cursor, plan, parameters)
+            if plan.first == "EXPLAIN" and cursor._rows is not None:
+                cursor._show(user_rows(cursor._rows), cursor.description)
             return
         with self.instead(plan, plan, parameters) as run:
             cursor._run_native(run, parameters)
@@ -327,6 +348,7 @@ class Session:
         run_seen(self.db, "ROLLBACK")
 
     def _begin(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        self.defer_again()
         cursor._run_native(plan, parameters)
         self.connection._unverified = True
 
@@ -355,6 +377,7 @@ class Session:
     def _savepoint(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         self.bulk.flush()
         began = not self.db.in_transaction
+        self.defer_again()
         cursor._run_native(plan, parameters)
         self._savepoints.opened(savepoint_name(plan.text) or "", began=began)
         if began:

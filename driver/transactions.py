@@ -155,6 +155,7 @@ class Transactions(Statements, Base):
         """
         began = self._begin is not None and not self._db.in_transaction
         if self._begin is not None and began:
+            self._session.defer_again()
             run_seen(self._db, self._begin)
         if self._unverified or not self._private:
             try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from colonnade.sql.shown import PRAGMAS, PREFIX, TABLES, register_schema_module
 from colonnade.sql.statement import Pragma, Statement
@@ -10,7 +12,7 @@ from colonnade.sql.tokens import Kind, Reader, Token, quote
 from colonnade.store.database import Store
 from colonnade.store.format import ROWS
 
-__all__ = ["Rewrite", "introspection", "register_schema_module", "user_message"]
+__all__ = ["Rewrite", "introspection", "register_schema_module", "user_message", "user_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,12 @@ class Rewrite:
 def user_message(message: str) -> str:
     """A message of SQLite's with the user's names: `t_cln_rows.a` is `t.a` to them."""
     return message.replace(ROWS, "") if ROWS in message else message
+
+
+def user_rows(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """The rows of an EXPLAIN with the user's names."""
+    for row in rows:
+        yield tuple(user_message(cell) if isinstance(cell, str) else cell for cell in row)
 
 
 _STANDS_FOR = {

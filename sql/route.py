@@ -18,7 +18,7 @@ from colonnade.sql.indexes import forget_keys, on_row_part, remember_spelling
 from colonnade.sql.schema import Schema, fold, read_schema
 from colonnade.sql.shown import home_of
 from colonnade.sql.splice import spliced
-from colonnade.sql.statement import CACHED_CHARACTERS, Statement, Target
+from colonnade.sql.statement import CACHED_CHARACTERS, Statement, Target, parse
 from colonnade.sql.thaw import Params, Settings, Thaw
 from colonnade.sql.tokens import quote
 from colonnade.sql.writeplan import NotThawable, WritePlan, plan_write
@@ -91,6 +91,10 @@ class Router:
         """
         if statement.verb == "VACUUM" and not self._db.in_transaction and not statement.mentions("into"):
             self._store.pin_rowids()
+        if statement.verb == "EXPLAIN" and statement.inner in _WRITES:
+            return Ready(self.as_run(statement))
+        if statement.verb == "DROP" and statement.subject == "TRIGGER" and statement.object is not None:
+            self._freed_by(statement.object)
         places = self.touched(statement)
         if not places:
             return Ready(self._indexing(statement))
@@ -150,6 +154,18 @@ class Router:
         """The folded names of what has triggers."""
         triggers = (*schema.triggers, *self.schema("temp").triggers)
         return frozenset(fold(trigger.table) for trigger in triggers)
+
+    def _freed_by(self, dropped: Target) -> None:
+        """What a trigger mentioned may turn to column format once it is gone."""
+        for home in [dropped.schema] if dropped.schema else self._db.db_names():
+            known = self._schema_named(home)
+            for trigger in self.schema(known).triggers if known else ():
+                if fold(trigger.name) != fold(dropped.name):
+                    continue
+                text = parse(trigger.sql)
+                for name in self._db.db_names() if known == "temp" else [known or home]:
+                    tables = self.schema(name).tables.values()
+                    self._unfrozen.update({(name, t.name): None for t in tables if text.mentions(t.name)})
 
     def _restore(self, places: Sequence[Place]) -> None:
         """Returns tables to row format."""

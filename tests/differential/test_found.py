@@ -65,9 +65,6 @@ def test_a_table_with_a_blob_that_is_no_text_for_a_default_turns_to_column_forma
     )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what Colonnade reads of the schema ends the deferral, as any SELECT does"
-)
 def test_foreign_keys_deferred_outside_a_transaction_are_deferred_in_the_next() -> None:
     assert_equal(
         "CREATE TABLE p(a INTEGER PRIMARY KEY)",
