@@ -118,6 +118,7 @@ def load(db: Any, rows: int) -> None:
     db.execute("BEGIN")
     for name, columns in TABLES.items():
         db.execute(f"CREATE TABLE {name} {columns}")
+    for name, columns in TABLES.items():
         marks = ", ".join("?" * (columns.count(",") + 1))
         db.executemany(f"INSERT INTO {name} VALUES ({marks})", data[name])
     db.execute("COMMIT")
@@ -139,6 +140,10 @@ def opened(contender: str, file: Path, rows: int) -> Any:
     load(db, rows)
     db.close()
     db = connect()
+    if contender != "sqlite3":
+        formats = {row[0]: row[1] for row in db.execute("PRAGMA storage_report")}
+        if formats != dict.fromkeys(TABLES, contender):
+            raise SystemExit(f"the tables are not in {contender} format: {formats}")
     db.execute("PRAGMA foreign_keys = on")
     return db
 

@@ -163,18 +163,18 @@ def _guards(db: apsw.Connection, names: ShadowNames) -> Guards:
     # Own foreign keys, and those of others that refer to the table: the latter name the row part.
     linked = fetch_all(
         db,
-        f"SELECT 1 FROM {of_schema} AS s JOIN pragma_foreign_key_list(s.name, ?) AS f"
+        f"SELECT max(s.name = ? COLLATE NOCASE) FROM {of_schema} AS s JOIN pragma_foreign_key_list(s.name, ?) AS f"
         " WHERE s.type = 'table' AND s.rootpage > 0"
-        ' AND (s.name = ? COLLATE NOCASE OR f."table" = ? COLLATE NOCASE) LIMIT 1',
-        (names.schema, names.rows_name, names.rows_name),
-    )
+        ' AND (s.name = ? COLLATE NOCASE OR f."table" = ? COLLATE NOCASE)',
+        (names.rows_name, names.schema, names.rows_name, names.rows_name),
+    )[0][0]
     triggers = fetch_all(
         db,
         f"SELECT 1 FROM {of_schema} WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE LIMIT 1",
         (names.rows_name,),
     )
     checks = "check" in table_sql(db, names.schema, names.rows_name).lower()
-    return Guards(foreign_keys=bool(linked), triggers=bool(triggers), checks=checks)
+    return Guards(foreign_keys=linked is not None, child=bool(linked), triggers=bool(triggers), checks=checks)
 
 
 def _column_ids(db: apsw.Connection, names: ShadowNames) -> list[tuple[int, str]]:

@@ -23,7 +23,7 @@ from colonnade.store.format import (
     FLAG_NULLS,
     MAX_GROUP_ROWS,
 )
-from colonnade.store.values import Column, IntArray, Kind
+from colonnade.store.values import Column, IntArray, Kind, SQLiteValue, value_at
 from colonnade.store.zonemap import ZoneMap
 
 __all__ = ["BLOCK_ROWS", "ChunkReader", "EncodedChunk", "ZoneMap", "decode_chunk", "encode_chunk"]
@@ -141,6 +141,7 @@ class ChunkReader:
         "_decoder",
         "_directory",
         "_nulls",
+        "_sound",
         "block_count",
         "block_rows",
         "kind",
@@ -169,6 +170,7 @@ class ChunkReader:
         require(flags in (0, FLAG_NULLS), f"unknown flags {flags}")
         self.kind, self._codec, self._nulls = Kind(kind), codec.BY_ID.get(codec_id), bool(flags)
         self._directory = memoryview(view[CHUNK_HEADER.size : params_at]).cast("I")  # 3 fields a block
+        self._sound: dict[int, memoryview] = {}  # blocks that `direct` has read
         self._decoder = decoder_for(encoding_id, self.kind, view[params_at : self._blocks_at])
 
     def column(self) -> Column:
@@ -178,6 +180,26 @@ class ChunkReader:
     def block(self, number: int) -> Column:
         """The values of one block, 0 to block_count - 1."""
         return self._decode((number,))
+
+    def value(self, row: int) -> SQLiteValue:
+        """One value, as Python has it."""
+        number, at = divmod(row, self.block_rows)
+        direct = self.direct(number, at)
+        return value_at(self.block(number), at) if direct is None else direct[0]
+
+    def direct(self, number: int, row: int) -> tuple[SQLiteValue] | None:
+        """One value of a block without decoding the block; None where the encoding cannot do that."""
+        if self._codec is not None:
+            return None
+        data = self._sound.get(number)
+        if data is None:
+            data = self._sound[number] = memoryview(self._read((number,))[0].data)
+        rows = min(self.block_rows, self.rows - number * self.block_rows)
+        if self._nulls:
+            if not data[row >> 3] >> (row & 7) & 1:
+                return (None,)
+            data = data[(rows + 7) // 8 :]
+        return self._decoder.value(data, rows, row)
 
     def take(self, positions: IntArray) -> Column:
         """The values at `positions`, (n,) int64 0 to rows - 1, in their order; decodes only their blocks."""

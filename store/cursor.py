@@ -62,10 +62,11 @@ class TableCursor:
         self._columns = [_NOTHING] * (len(self._table.columns) + 1)
         ids = [self._table.column_ids[position] for position in plan.positions]
         if plan.rowid_at is not None:
-            if not self._table.rowids_repeat:
+            state = self._table.state()
+            if not state.unchecked:
                 self._look_up(arguments[plan.rowid_at], ids)
                 return
-            plan = plan.without_look_up()  # prepared while no rowid could repeat
+            plan = plan.without_look_up()  # rows that are not validated may share a rowid
         self._begin(plan.scan(self._table, ids, arguments))
 
     def _look_up(self, rowid: SQLiteValue, ids: Sequence[int]) -> None:
@@ -75,9 +76,6 @@ class TableCursor:
             return
         bounds = integer_bound(Op.EQ, number)
         if bounds is None:
-            return
-        if self._table.unchecked_groups():  # rows that are not validated may share a rowid
-            self._begin(self._table.scan(ids, *bounds))
             return
         row = reads.row(self._table, bounds[0], ids)
         if row is not None:

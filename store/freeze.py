@@ -12,7 +12,13 @@ from colonnade.store.keyindex import KeyZone, key_zone
 from colonnade.store.pager import RowGroupInfo
 from colonnade.store.rowgroup import encode_row_group
 from colonnade.store.switches import unnoticed
-from colonnade.store.values import INT64_MAX, IntArray, RowBatch, sorted_distinct
+from colonnade.store.values import (
+    INT64_MAX,
+    IntArray,
+    RowBatch,
+    SQLiteValue,
+    sorted_distinct,
+)
 
 if TYPE_CHECKING:
     from colonnade.store.table import ColumnTable
@@ -92,20 +98,33 @@ def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
     if not hits:
         return
     pager, names, known = table.store.pager, table.names, table.state().tombstones
+    dead: dict[int, tuple[bytes, int]] = {}
     for group, positions in ((hit.group, hit.positions) for hit in hits):
         dead_count = group.dead_count + len(positions)
         if dead_count == group.row_count and not table.open_scans:
             pager.free_group(names, group.group_id)
             continue
-        bits = np.zeros(group.row_count, np.uint8)
-        if group.group_id in known:
-            bits[:] = np.unpackbits(
-                np.frombuffer(known[group.group_id], np.uint8), count=group.row_count, bitorder="little"
-            )
-        bits[positions] = 1
-        bitmap = np.packbits(bits, bitorder="little").tobytes()
+        bitmap = with_tombstones(known.get(group.group_id), group.row_count, positions)
         pager.write_tombstones(names, group.group_id, bitmap, dead_count)
-    table.changed()
+        dead[group.group_id] = bitmap, dead_count
+    if len(dead) < len(hits):
+        table.changed()
+    else:
+        table.buried(dead)
+
+
+def with_tombstones(bitmap: bytes | None, row_count: int, positions: IntArray) -> bytes:
+    """A tombstone bitmap (None: no row is dead) with more rows marked."""
+    if len(positions) <= _FEW:
+        marks = bytearray((row_count + 7) // 8 if bitmap is None else bitmap)
+        for at in positions.tolist():
+            marks[at >> 3] |= 1 << (at & 7)
+        return bytes(marks)
+    bits = np.zeros(row_count, np.uint8)
+    if bitmap is not None:
+        bits[:] = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=row_count, bitorder="little")
+    bits[positions] = 1
+    return np.packbits(bits, bitorder="little").tobytes()
 
 
 def thaw(table: ColumnTable, rowids: IntArray) -> int:
@@ -114,6 +133,9 @@ def thaw(table: ColumnTable, rowids: IntArray) -> int:
     with unnoticed(db), db:
         hits = list(_find(table, rowids))
         for hit in hits:
+            if len(hit.positions) <= _FEW:
+                table.row_part.insert_rows(_few_rows(table, hit))
+                continue
             for batch in _rows(table, hit, table.column_ids):
                 table.row_part.insert(batch)
         _bury(table, hits)
@@ -130,6 +152,14 @@ def values_at(table: ColumnTable, rowids: IntArray, column_ids: Sequence[int]) -
     """Some columns of the rows of row groups with these rowids. See ColumnTable.values_at."""
     for hit in list(_find(table, rowids)):
         yield from _rows(table, hit, column_ids)
+
+
+def _few_rows(table: ColumnTable, hit: _Hit) -> Iterator[tuple[SQLiteValue, ...]]:
+    """The rows as the row part takes them, a value at a time."""
+    reader = table.look_up(hit.group)
+    ids = table.row_part.inserted_ids
+    for at in hit.positions.tolist():
+        yield tuple(reader.value(column_id, at) for column_id in ids)
 
 
 def _rows(table: ColumnTable, hit: _Hit, column_ids: Sequence[int]) -> Iterator[RowBatch]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -22,6 +23,7 @@ from colonnade.store.values import (
     INT64_MIN,
     Column,
     IntArray,
+    Kind,
     SQLiteValue,
     from_python,
     sorted_distinct,
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from colonnade.store.table import ColumnTable
 
 
+BoolArray = npt.NDArray[np.bool_]
+_FEW = 16  # rowids that are looked up one by one
+
+
 class WantedKeys:
     """Keys to look for; those with a NULL part are left out, as they equal nothing.
 
@@ -41,17 +47,24 @@ class WantedKeys:
     """
 
     def __init__(self, columns: Sequence[Column], collations: Sequence[str]) -> None:
-        codes = key_bytes(columns, collations)
-        present = np.flatnonzero(codes.is_valid().to_numpy(zero_copy_only=False))
-        if len(present) < len(codes):
-            codes, columns = codes.take(pa.array(present)), [column.take(present) for column in columns]
-        self.bytes = pc.unique(codes)
-        self._columns = columns
+        if any(column.null_count for column in columns):
+            present = np.flatnonzero(np.logical_and.reduce([_not_null(column) for column in columns]))
+            columns = [column.take(present) for column in columns]
+        self._columns, self._collations = columns, collations
+        self._codes: pa.Array | None = None
         self._sorted: list[bytes] | None = None
         self._ints: list[IntArray] | None = None
 
     def __len__(self) -> int:
-        return len(self.bytes)
+        """How many keys, those that are equal included."""
+        return len(self._columns[0])
+
+    @property
+    def codes(self) -> pa.Array:
+        """The canonical bytes of the keys, each once: a binary array."""
+        if self._codes is None:
+            self._codes = pc.unique(key_bytes(self._columns, self._collations))
+        return self._codes
 
     def rows(self) -> Iterator[tuple[SQLiteValue, ...]]:
         """The keys as Python values."""
@@ -60,7 +73,7 @@ class WantedKeys:
     def any_between(self, lo: bytes, hi: bytes | None) -> bool:
         """Whether some key is from lo to hi, both included; no hi: from lo on."""
         if self._sorted is None:
-            self._sorted = sorted(self.bytes.to_pylist())
+            self._sorted = sorted(self.codes.to_pylist())
         at = bisect_left(self._sorted, lo)
         return at < len(self._sorted) and (hi is None or self._sorted[at] <= hi)
 
@@ -122,7 +135,7 @@ class ByteKeys:
         return int(self.keys.nbytes)
 
     def find(self, wanted: WantedKeys) -> IntArray:
-        mask = pc.is_in(self.keys, value_set=wanted.bytes, skip_nulls=True)
+        mask = pc.is_in(self.keys, value_set=wanted.codes, skip_nulls=True)
         return np.flatnonzero(mask.to_numpy(zero_copy_only=False))
 
 
@@ -133,8 +146,11 @@ def find_keys(table: ColumnTable, spec: KeySpec, wanted: WantedKeys) -> IntArray
     """
     if not len(wanted):
         return np.zeros(0, np.int64)
-    tombstones, found = table.state().tombstones, []
-    for group in table.groups():
+    state = table.state()
+    if spec.column_ids == (table.rowid_column,) and len(wanted) <= _FEW and not state.unchecked:
+        return _find_rowids(table, sorted_distinct(np.array(wanted.ints()[0])))
+    tombstones, found = state.tombstones, []
+    for group in state.groups:
         if not group.live_count or not _may_hold(table, group, spec, wanted):
             continue
         positions = np.sort(_keys(table, group, spec).find(wanted))
@@ -144,6 +160,16 @@ def find_keys(table: ColumnTable, spec: KeySpec, wanted: WantedKeys) -> IntArray
         if len(positions):
             found.append(table.look_up(group).rowids_at(positions))
     return sorted_distinct(np.concatenate(found)) if found else np.zeros(0, np.int64)
+
+
+def _find_rowids(table: ColumnTable, rowids: IntArray) -> IntArray:
+    """Those of the rowids that a live row of the row groups has: the rowid leads to its row."""
+    found = [
+        rowid
+        for rowid in rowids.tolist()
+        if any(table.look_up(group).position(rowid) is not None for group in table.state().holding(rowid))
+    ]
+    return np.array(found, np.int64)
 
 
 def _may_hold(table: ColumnTable, group: RowGroupInfo, spec: KeySpec, wanted: WantedKeys) -> bool:
@@ -195,6 +221,15 @@ def _int_keys(columns: Sequence[Column]) -> IntKeys | None:
         return IntKeys(codes, None, lows, highs, tuple(weights))
     order = np.argsort(codes, kind="stable")
     return IntKeys(codes[order], order, lows, highs, tuple(weights))
+
+
+def _not_null(column: Column) -> BoolArray:
+    """Which values are there, (n,) bool."""
+    if column.kind is Kind.MIXED:
+        present: BoolArray = np.not_equal(column.data.field("tag").to_numpy(), 0)
+        return present
+    valid: BoolArray = column.data.is_valid().to_numpy(zero_copy_only=False)
+    return valid
 
 
 def _is_int64(value: object) -> bool:

@@ -23,7 +23,7 @@ from colonnade.store.scan import (
     with_true_rowids,
 )
 from colonnade.store.state import BlockCache, CachedChunk
-from colonnade.store.values import INT64_MIN, IntArray, RowBatch, SQLiteValue, to_python
+from colonnade.store.values import INT64_MIN, IntArray, RowBatch, SQLiteValue
 
 if TYPE_CHECKING:
     from colonnade.store.table import ColumnTable
@@ -182,12 +182,10 @@ def open_group(
 def row(table: ColumnTable, rowid: int, column_ids: Sequence[int]) -> tuple[SQLiteValue, ...] | None:
     """One row by its rowid: the rowid, then the columns. Decodes one block a column at most."""
     state = table.state()
-    for group in state.groups:
-        if not (group.first_rowid <= rowid <= group.last_rowid and group.live_count):
-            continue
+    for group in state.holding(rowid):
         bitmap = state.tombstones.get(group.group_id)
         reader = open_group(table, group, bitmap, table.store.cache, blocks=True)
         at = reader.position(rowid)
         if at is not None:
-            return (rowid, *(to_python(reader.span(i, at, at + 1))[0] for i in column_ids))
+            return (rowid, *(reader.value(i, at) for i in column_ids))
     return table.row_part.row(rowid, column_ids)

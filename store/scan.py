@@ -27,6 +27,7 @@ from colonnade.store.values import (
     IntArray,
     Kind,
     RowBatch,
+    SQLiteValue,
     concat_batches,
     concat_columns,
 )
@@ -136,10 +137,15 @@ def live_mask(bitmap: bytes | None, row_count: int) -> BoolArray | None:
     """True where a row of a row group is not tombstoned; None if all are live."""
     if bitmap is None:
         return None
-    if len(bitmap) != (row_count + 7) // 8:
-        raise Corrupt("a tombstone bitmap does not fit its row group")
+    check_bitmap(bitmap, row_count)
     bits = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=row_count, bitorder="little")
     return np.equal(bits, 0)
+
+
+def check_bitmap(bitmap: bytes, row_count: int) -> None:
+    """Raises Corrupt unless a tombstone bitmap has a bit for each row."""
+    if len(bitmap) != (row_count + 7) // 8:
+        raise Corrupt("a tombstone bitmap does not fit its row group")
 
 
 class Chunk(Protocol):
@@ -151,6 +157,7 @@ class Chunk(Protocol):
     def block_rows(self) -> int: ...
     def block(self, number: int) -> Column: ...
     def take(self, positions: IntArray) -> Column: ...
+    def value(self, row: int) -> SQLiteValue: ...
 
 
 class GroupReader:
@@ -168,8 +175,23 @@ class GroupReader:
         counters: ChunkCounters,
     ) -> None:
         self.group, self._rowid_column, self._open = group, rowid_column, open_chunk
-        self._counters = counters
-        self.live = live_mask(bitmap, group.row_count)
+        self._counters, self._bitmap = counters, bitmap
+        self._live: BoolArray | None = None
+
+    @property
+    def live(self) -> BoolArray | None:
+        """Which rows are live, (row_count,) bool; None if all are."""
+        if self._live is None and self._bitmap is not None:
+            self._live = live_mask(self._bitmap, self.group.row_count)
+        return self._live
+
+    def is_live(self, row: int) -> bool:
+        """The same of one row, without looking at the others."""
+        bitmap = self._bitmap
+        if bitmap is None:
+            return True
+        check_bitmap(bitmap, self.group.row_count)
+        return not bitmap[row >> 3] >> (row & 7) & 1
 
     def _chunk(self, column_id: int) -> Chunk:
         chunk = self._open(column_id)
@@ -284,14 +306,25 @@ class GroupReader:
         """The rowids at ascending positions."""
         return rowid_values(self.take(self._rowid_column, positions), self.group)
 
+    def value(self, column_id: int, row: int) -> SQLiteValue:
+        """One value, as Python has it."""
+        return self._chunk(column_id).value(row)
+
     def position(self, rowid: int) -> int | None:
         """Where the live row with this rowid is."""
+        group = self.group
+        if group.checked and group.last_rowid - group.first_rowid == group.row_count - 1:
+            at = rowid - group.first_rowid  # no gap and none twice: the place follows from the rowid
+            if not 0 <= at < group.row_count:
+                return None
+            if self.value(self._rowid_column, at) == rowid:
+                return at if self.is_live(at) else None
         block_rows = self._chunk(self._rowid_column).block_rows
         start = self._first_step(rowid, block_rows) * block_rows
         rowids = self.rowids(start, min(start + block_rows, self.group.row_count))
         at = int(np.searchsorted(rowids, rowid))
         while at < len(rowids) and int(rowids[at]) == rowid:
-            if self.live is None or self.live[start + at]:
+            if self.is_live(start + at):
                 return start + at
             at += 1
         return None

@@ -10,17 +10,19 @@ even after a rollback (`ids`), so only a stamp of another connection makes it fo
 
 from __future__ import annotations
 
+import copy
 import itertools
 import secrets
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from colonnade.store.chunk import ChunkReader
 from colonnade.store.keyindex import KeyZone
 from colonnade.store.pager import RowGroupInfo
-from colonnade.store.values import Column, IntArray
+from colonnade.store.values import Column, IntArray, SQLiteValue, value_at
 from colonnade.store.zonemap import ZoneMap
 
 
@@ -29,6 +31,7 @@ class TableState:
     """The small facts about the row groups of a table under one stamp: one entry a row group each.
 
     tombstones  the exception: one bit a row, of the row groups that have any
+    unchecked   some row group still owes the checks of a bulk load, so that a rowid may stand twice in it
     """
 
     stamp: str
@@ -36,6 +39,34 @@ class TableState:
     tombstones: dict[int, bytes]
     zones: dict[int, dict[int, ZoneMap]] = field(default_factory=dict)
     key_zones: dict[str, dict[int, KeyZone]] = field(default_factory=dict)
+    unchecked: bool = field(init=False)
+    _firsts: list[int] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        groups = self.groups
+        self.unchecked = not all(group.checked for group in groups)
+        apart = all(a.last_rowid < b.first_rowid for a, b in itertools.pairwise(groups))
+        self._firsts = [group.first_rowid for group in groups] if apart else None
+
+    def holding(self, rowid: int) -> Sequence[RowGroupInfo]:
+        """The row groups that may have a live row with this rowid."""
+        if self._firsts is None:
+            return [g for g in self.groups if g.first_rowid <= rowid <= g.last_rowid and g.live_count]
+        at = bisect_right(self._firsts, rowid) - 1
+        if at < 0 or rowid > self.groups[at].last_rowid or not self.groups[at].live_count:
+            return ()
+        return (self.groups[at],)
+
+    def buried(self, stamp: str, dead: Mapping[int, tuple[bytes, int]]) -> TableState:
+        """The state with other tombstones: bitmap and number of dead rows by row group id."""
+        after = copy.copy(self)
+        after.stamp = stamp
+        after.groups = [
+            replace(group, dead_count=dead[group.group_id][1]) if group.group_id in dead else group
+            for group in self.groups
+        ]
+        after.tombstones = {**self.tombstones, **{group_id: bitmap for group_id, (bitmap, _) in dead.items()}}
+        return after
 
     def inherit(
         self,
@@ -181,3 +212,9 @@ class CachedChunk:
 
     def take(self, positions: IntArray) -> Column:
         return self._chunk.take(positions)
+
+    def value(self, row: int) -> SQLiteValue:
+        """One value: out of the bytes of its block where the encoding can, else of the decoded block."""
+        number, at = divmod(row, self.block_rows)
+        direct = self._chunk.direct(number, at)
+        return value_at(self.block(number), at) if direct is None else direct[0]

@@ -62,9 +62,14 @@ def unnoticed(db: apsw.Connection) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """What would notice rows that move into or out of a row part: only that has to be switched off."""
+    """What would notice rows that move into or out of a row part: only that has to be switched off.
+
+    foreign_keys  the table is in some foreign key, as child or as parent
+    child         as child
+    """
 
     foreign_keys: bool
+    child: bool
     triggers: bool
     checks: bool
 

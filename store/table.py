@@ -48,6 +48,7 @@ class ColumnTable:
         self.alias_position = positions[0] if positions else None  # of the INTEGER PRIMARY KEY column
         self.open_scans = 0  # cursors of the virtual table that are being read
         self._state: TableState | None = None
+        self._stamp = f"SELECT value FROM {info.names.meta} WHERE key='stamp'"
 
     @property
     def ddl(self) -> str:
@@ -63,7 +64,7 @@ class ColumnTable:
     def state(self) -> TableState:
         """The current facts about the row groups; callers must not change them."""
         store, names, known = self.store, self.names, self._state
-        stamp = read_meta(store.db, names, "stamp")
+        stamp = store.db.execute(self._stamp).get
         if not isinstance(stamp, str):
             raise Corrupt(f"table {self.name} has no stamp")
         if known is None or known.stamp != stamp:
@@ -80,6 +81,12 @@ class ColumnTable:
     def changed(self) -> None:
         """Stamps the table anew; the facts are read again when next wanted."""
         write_meta(self.store.db, self.names, "stamp", self.store.stamps.fresh())
+
+    def buried(self, dead: Mapping[int, tuple[bytes, int]]) -> None:
+        """Stamps the table anew after tombstones were written: bitmap and number of dead rows by row group."""
+        before, stamp = self.state(), self.store.stamps.fresh()
+        write_meta(self.store.db, self.names, "stamp", stamp)
+        self._state = before.buried(stamp, dead)
 
     def groups(self) -> list[RowGroupInfo]:
         """All row groups, by id."""
@@ -118,7 +125,7 @@ class ColumnTable:
     @property
     def rowids_repeat(self) -> bool:
         """Whether a rowid may stand twice: an INTEGER PRIMARY KEY that a bulk load has not validated yet."""
-        return self.alias_position is not None and not all(group.checked for group in self.state().groups)
+        return self.alias_position is not None and self.state().unchecked
 
     def next_rowid(self) -> int:
         """The rowid that SQLite would give to the next row: the largest of both parts, plus 1.

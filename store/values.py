@@ -231,6 +231,17 @@ def to_python(column: Column) -> list[SQLiteValue]:
     return _TO_PYTHON[column.kind](column.data)
 
 
+def value_at(column: Column, row: int) -> SQLiteValue:
+    """The value of one row, as to_python gives it."""
+    if column.kind in _SCALAR_KINDS:
+        value: SQLiteValue = column.data[row].as_py()
+        return value
+    return to_python(column.slice(row, 1))[0]
+
+
+_SCALAR_KINDS = frozenset({Kind.INTEGER, Kind.REAL, Kind.TEXT, Kind.BLOB})
+
+
 def _numbers_to_python(data: pa.Array) -> list[SQLiteValue]:
     values: list[SQLiteValue] = data.to_pylist() if data.null_count else data.to_numpy().tolist()
     return values

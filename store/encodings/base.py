@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.store.errors import Corrupt
-from colonnade.store.values import IntArray, Kind
+from colonnade.store.values import IntArray, Kind, SQLiteValue
 
 ByteArray = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[Any]  # an integer array of any width
@@ -122,6 +122,10 @@ class Decoder(Protocol):
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         """The values of all `blocks` as one array of the chunk's kind. Raises Corrupt."""
+
+    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+        """One value that is not NULL of a block of `rows` rows without its null bitmap, as Python has it; None
+        where decoding the block is as quick. Raises Corrupt."""
 
 
 class Encoding(Protocol):

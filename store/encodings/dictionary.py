@@ -18,7 +18,7 @@ import pyarrow as pa
 from colonnade.store.encodings.base import Blocks, Encoded, Numbers, require
 from colonnade.store.encodings.frame import Frame
 from colonnade.store.encodings.text import bytes_and_offsets, words_array
-from colonnade.store.values import Kind
+from colonnade.store.values import Kind, SQLiteValue
 
 _COUNT = struct.Struct("<I")
 
@@ -63,6 +63,11 @@ class DictionaryDecoder:
         require(int(codes.min()) >= 0 and int(codes.max()) < len(self.words), "code beyond its dictionary")
         indices = pa.Array.from_buffers(pa.int32(), len(codes), [validity, pa.py_buffer(codes)])
         return pa.DictionaryArray.from_arrays(indices, self.words, safe=False)
+
+    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+        code = self.frame.at(data, rows, row)
+        require(0 <= code < len(self.words), "code beyond its dictionary")
+        return (self.words[code].as_py(),)
 
 
 DICTIONARY = Dictionary()

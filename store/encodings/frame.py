@@ -84,6 +84,21 @@ class Frame:
             shift += bits
         return tuple(planes)
 
+    def at(self, data: memoryview, rows: int, row: int) -> int:
+        """One integer of a block of `rows` rows, whose planes `data` begins with: as unpack gives it."""
+        distance = shift = start = 0
+        for bits in _PLANES[self.width]:
+            if bits >= 8:
+                at = start + row * (bits // 8)
+                part = int.from_bytes(data[at : at + bits // 8], "little")
+            else:
+                place = row * bits
+                part = data[start + (place >> 3)] >> (place & 7) & ((1 << bits) - 1)
+            distance |= part << shift
+            shift += bits
+            start += (rows * bits + 7) // 8
+        return signed(distance + self.base)
+
     def unpack(self, blocks: Blocks, dtype: npt.DTypeLike = np.int64) -> Numbers:
         """The integers of all `blocks` as one array of `dtype`: what pack was given."""
         count = row_total(blocks)
@@ -101,6 +116,12 @@ class Frame:
         if self.base:
             values += np.int64(self.base).astype(dtype)
         return values
+
+
+def signed(integer: int) -> int:
+    """The int64 that an integer is modulo 2**64."""
+    integer &= _MASK64
+    return integer - (1 << 64) if integer >> 63 else integer
 
 
 def _unsigned(width: int) -> np.dtype[np.unsignedinteger]:

@@ -27,9 +27,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.store.encodings.base import Blocks, Encoded, Numbers, PerBlock, as_ints, require, row_total
-from colonnade.store.encodings.frame import Frame, width_for
-from colonnade.store.encodings.lane import LANE_KINDS, Lane, check_digits, from_lane, lane_dtype
-from colonnade.store.values import Kind
+from colonnade.store.encodings.frame import Frame, signed, width_for
+from colonnade.store.encodings.lane import (
+    LANE_KINDS,
+    Lane,
+    check_digits,
+    from_lane,
+    lane_dtype,
+    lane_value,
+)
+from colonnade.store.values import Kind, SQLiteValue
 
 _MASK64 = 2**64 - 1
 _STEP = struct.Struct("<Bq")
@@ -86,6 +93,10 @@ class SequenceDecoder:
         values = values.astype(lane_dtype(self.kind), copy=False)
         return from_lane(self.kind, self.digits, values, validity)
 
+    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+        base = int.from_bytes(data[:8], "little")
+        return lane_value(self.kind, self.digits, signed(base + row * self.step))
+
 
 @dataclass(frozen=True, slots=True)
 class Narrow:
@@ -117,6 +128,9 @@ class NarrowDecoder:
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         values = self.frame.unpack(blocks, lane_dtype(self.kind))
         return from_lane(self.kind, self.digits, values, validity)
+
+    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+        return lane_value(self.kind, self.digits, self.frame.at(data, rows, row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +191,9 @@ class DeltaDecoder:
             start += block.rows
         values = values.astype(lane_dtype(self.kind), copy=False)
         return from_lane(self.kind, self.digits, values, validity)
+
+    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+        return None
 
 
 SEQUENCE, NARROW, DELTA = Sequence(), Narrow(), Delta()

@@ -15,6 +15,7 @@ A NULL has any integer that occurs among the others.
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.store.encodings.base import Numbers, require
-from colonnade.store.values import EXACT_INT, IntArray, Kind
+from colonnade.store.values import EXACT_INT, IntArray, Kind, SQLiteValue
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -32,6 +33,7 @@ _UNIT = {0: "s", 3: "ms", 6: "us"}
 _DIGITS = {unit: digits for digits, unit in _UNIT.items()}
 _FIRST_DAY, _LAST_DAY = -719528, 2932896  # 0000-01-01, 9999-12-31
 _SAMPLE = 1024
+_INT64, _DOUBLE = struct.Struct("<q"), struct.Struct("<d")
 
 LANE_KINDS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC, Kind.DATE, Kind.DATETIME})
 
@@ -140,6 +142,22 @@ def from_lane(kind: Kind, digits: int, values: Numbers, validity: pa.Buffer | No
         values = _to_doubles(values, digits)
     buffers = [validity, pa.py_buffer(values)]
     return pa.Array.from_buffers(arrow_type(kind, digits), len(values), buffers)
+
+
+def lane_value(kind: Kind, digits: int, integer: int) -> tuple[SQLiteValue] | None:
+    """The one value that an integer of a lane stands for, as Python has it; None for DATE and DATETIME."""
+    if kind is Kind.INTEGER:
+        return (integer,)
+    if kind not in (Kind.REAL, Kind.NUMERIC):
+        return None
+    if digits == DOUBLE_BITS:
+        double: float = _DOUBLE.unpack(_INT64.pack(integer))[0]
+        require(double == double, "NaN")
+    else:
+        double = float(integer) / 10.0**digits
+    if kind is Kind.NUMERIC and abs(double) <= EXACT_INT and double.is_integer():
+        return (int(double),)
+    return (double,)
 
 
 def _check_years(kind: Kind, digits: int, values: Numbers) -> None:

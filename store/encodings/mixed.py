@@ -20,7 +20,7 @@ import pyarrow as pa
 from colonnade.store.encodings.base import Blocks, Encoded, Numbers, Spread, require
 from colonnade.store.encodings.frame import FRAME, Frame
 from colonnade.store.encodings.text import bytes_and_offsets, read_values
-from colonnade.store.values import IntArray, Kind, StorageClass, mixed_column
+from colonnade.store.values import IntArray, Kind, SQLiteValue, StorageClass, mixed_column
 
 _TAGS = Frame(0, 4)
 
@@ -60,6 +60,9 @@ class MixedDecoder:
         raws = read_values(blocks, lengths, None, text=False)
         _check(tags, nums, lengths)
         return mixed_column(tags, nums, raws).data
+
+    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+        return None
 
 
 def _check(tags: npt.NDArray[np.uint8], nums: IntArray, lengths: Numbers) -> None:

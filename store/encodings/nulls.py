@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from colonnade.store.encodings.base import Blocks, Encoded, require, row_total
 from colonnade.store.encodings.lane import LANE_KINDS, arrow_type, check_digits
-from colonnade.store.values import Kind
+from colonnade.store.values import Kind, SQLiteValue
 
 _TYPES = {Kind.NULL: pa.null(), Kind.TEXT: pa.string(), Kind.BLOB: pa.binary()}
 
@@ -45,6 +45,9 @@ class NullsDecoder:
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         return pa.nulls(row_total(blocks), self.arrow)
+
+    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+        return None
 
 
 NULLS = Nulls()

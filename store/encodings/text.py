@@ -25,7 +25,7 @@ from colonnade.store.encodings.base import (
 )
 from colonnade.store.encodings.frame import Frame
 from colonnade.store.errors import Corrupt
-from colonnade.store.values import Kind
+from colonnade.store.values import Kind, SQLiteValue
 
 _NO_BYTES = np.zeros(0, np.uint8)
 
@@ -116,6 +116,9 @@ class PlainDecoder:
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         return read_values(blocks, self.frame.unpack(blocks), validity, self.text)
+
+    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+        return None
 
 
 PLAIN = Plain()
