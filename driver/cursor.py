@@ -264,6 +264,12 @@ class Cursor:
         self._converters = None
         self.description = description
 
+    def _let_go(self) -> None:
+        """End the statement that SQLite would go on with."""
+        if not self._closed:
+            self._cursor.close(True)
+            self._cursor = program_cursor(self.connection._db)
+
     def _read_ahead(self) -> None:
         """Read the rows that are left, as they are now, so that tables can be changed under the statement."""
         unread = self._rows

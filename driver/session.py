@@ -105,6 +105,7 @@ class Session:
         self._rewritten.clear()
         self.connection._generation += 1
         self.connection._unverified = True
+        self.connection._plain = False  # tables may be in column format again: the next statement looks
 
     # --- statements --------------------------------------------------------------------------------------
 
@@ -234,6 +235,12 @@ class Session:
     def note_reading(self, cursor: Cursor) -> None:
         """The cursor may be in the middle of its rows from now on."""
         self._reading.add(cursor)
+
+    def let_go(self, cursor: Cursor) -> None:
+        """A cursor runs another statement: of the one before, which nobody reads any more, SQLite holds no table."""
+        if cursor in self._reading:
+            self._reading.discard(cursor)
+            cursor._let_go()
 
     def read_ahead(self) -> None:
         """Read what open statements have left, so that tables can change under them."""

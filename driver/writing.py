@@ -32,6 +32,7 @@ class Writing:
     def run(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         """Run one statement."""
         session, statement = self._session, plan.statement
+        session.let_go(cursor)
         with self._transaction(statement) as own:
             values = _adapted(parameters) if session.router.looks_at(statement) else ()
             ready = self.make_ready(statement, values)
@@ -45,6 +46,7 @@ class Writing:
     def run_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
         session, statement = self._session, plan.statement
+        session.let_go(cursor)
         if not session.router.looks_at(statement):
             ready = self.make_ready(statement, ())
             with session.instead(plan, self._as_run(plan, ready), None) as run:
@@ -81,21 +83,39 @@ class Writing:
         before = session.changes.total_changes()
         try:
             yield True
-        finally:
-            # What failed is undone as the statement's conflict clause says: OR FAIL keeps rows.
+        except BaseException as error:
             if db.in_transaction:
-                self._end(before)
+                self._end_failed(before, error)
+            raise
+        if db.in_transaction:
+            self._end(before)
+
+    def _end_failed(self, before: int, error: BaseException) -> None:
+        """What failed by a constraint is undone as its conflict clause says: OR FAIL keeps rows. Everything else
+        that fails in autocommit mode leaves nothing, even where SQLite keeps no journal of the statement itself.
+        """
+        if (
+            isinstance(error, apsw.ConstraintError)
+            and error.extendedresult != apsw.SQLITE_CONSTRAINT_DATATYPE
+        ):
+            self._end(before)
+        else:
+            self._undo(before)
 
     def _end(self, before: int) -> None:
         """COMMIT. If a deferred foreign key forbids it the statement has failed, and changed nothing."""
-        db, changes = self._session.db, self._session.changes
         try:
-            db.execute("COMMIT")
+            self._session.db.execute("COMMIT")
         except apsw.Error:
-            db.execute("ROLLBACK")
-            changes.unseen = db.total_changes() - before
-            changes.note(0)
+            self._undo(before)
             raise
+
+    def _undo(self, before: int) -> None:
+        """ROLLBACK, with the counters as before."""
+        db, changes = self._session.db, self._session.changes
+        db.execute("ROLLBACK")
+        changes.unseen = db.total_changes() - before
+        changes.note(0)
 
     def make_ready(self, statement: Statement, parameters: Any, *, thaw: bool = True) -> Ready:
         """What SQLite shall run, once all is ready for it. See Router.before."""

@@ -1,4 +1,4 @@
-"""CPython's own tests of sqlite3 pass with Colonnade in its place."""
+"""CPython's own tests of sqlite3 pass with Colonnade in its place, whatever the storage format."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tests.conformance.interpreters import RUNNING, VERSIONS, Interpreter, Unava
 
 HERE = Path(__file__).parent
 MOST_SKIPS = 12
+MOST_SKIPS_OF_COLUMNS = 2
+FORMATS = ("auto", "column", "row")
 # Those of all versions, so that the ids are the same on every machine.
 MODULES = (
     "test_backup",
@@ -38,6 +40,7 @@ class Skip(NamedTuple):
     test: str
     reason: str
     versions: tuple[str, ...]
+    formats: tuple[str, ...]
 
 
 class Outcome(NamedTuple):
@@ -46,17 +49,29 @@ class Outcome(NamedTuple):
 
 
 def skips() -> list[Skip]:
-    listed = tomllib.loads((HERE / "skips.toml").read_text())["skip"]
-    return [Skip(entry["test"], entry["reason"], tuple(entry.get("versions", VERSIONS))) for entry in listed]
+    """Those about CPython's implementation, and those about how tables in column format are stored."""
+    listed = tomllib.loads((HERE / "skips.toml").read_text())
+    return [
+        Skip(entry["test"], entry["reason"], tuple(entry.get("versions", VERSIONS)), formats)
+        for kind, formats in (("skip", FORMATS), ("column", ("column",)))
+        for entry in listed[kind]
+    ]
 
 
-def run(interpreter: Interpreter, module: str, folder: Path) -> tuple[dict[str, Outcome], str]:
+def run(
+    interpreter: Interpreter, module: str, folder: Path, storage_format: str
+) -> tuple[dict[str, Outcome], str]:
     """The outcome of each test of a module, and what the process printed if it ended badly."""
     lines = folder / "results.jsonl"
     done = subprocess.run(
         [interpreter.executable, "-W", "default", HERE / "run_module.py", module, lines],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(HERE / "standin"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(HERE / "standin"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "STANDIN_STORAGE_FORMAT": storage_format,
+        },
         capture_output=True,
         text=True,
         errors="replace",
@@ -86,16 +101,18 @@ def faults(found: dict[str, Outcome], listed: dict[str, str]) -> list[str]:
     return failed + stale
 
 
-def check(interpreter: Interpreter, module: str, folder: Path) -> None:
+def check(interpreter: Interpreter, module: str, folder: Path, storage_format: str) -> None:
     if (interpreter.version, module) in ABSENT:
         pytest.skip(f"Python {interpreter.version} has no {module}")
-    found, ending = run(interpreter, module, folder)
+    found, ending = run(interpreter, module, folder, storage_format)
     if not found and re.search("No module named '(test|_testcapi)", ending):
         pytest.skip(f"the standard library of Python {interpreter.version} comes without its tests")
     listed = {
         skip.test: skip.reason
         for skip in skips()
-        if skip.test.startswith(f"{module}.") and interpreter.version in skip.versions
+        if skip.test.startswith(f"{module}.")
+        and interpreter.version in skip.versions
+        and storage_format in skip.formats
     }
     wrong = faults(found, listed)
     assert not wrong, "\n\n".join([f"{len(wrong)} of {len(found)} tests", *wrong])
@@ -104,17 +121,21 @@ def check(interpreter: Interpreter, module: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_cpythons_own_tests_pass_on_this_interpreter(module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("storage_format", ["auto", "column", pytest.param("row", marks=pytest.mark.slow)])
+def test_cpythons_own_tests_pass_on_this_interpreter(
+    storage_format: str, module: str, tmp_path: Path
+) -> None:
     if RUNNING not in VERSIONS:
         pytest.skip(f"sqlite3 of Python {RUNNING} is not one that Colonnade follows yet")
-    check(interpreters.find(RUNNING), module, tmp_path)
+    check(interpreters.find(RUNNING), module, tmp_path, storage_format)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("storage_format", FORMATS)
 def test_cpythons_own_tests_pass_on_every_interpreter(
-    version: str, module: str, tmp_path: Path, request: pytest.FixtureRequest
+    storage_format: str, version: str, module: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if version == RUNNING:
         pytest.skip("this is the interpreter that runs already")
@@ -122,12 +143,13 @@ def test_cpythons_own_tests_pass_on_every_interpreter(
         interpreter = request.getfixturevalue("environments")(version)
     except Unavailable as error:
         pytest.skip(str(error))
-    check(interpreter, module, tmp_path)
+    check(interpreter, module, tmp_path, storage_format)
 
 
 def test_the_list_of_skips_is_short_and_every_entry_has_a_reason() -> None:
     listed = skips()
-    assert len(listed) <= MOST_SKIPS
+    assert sum(skip.formats == FORMATS for skip in listed) <= MOST_SKIPS
+    assert sum(skip.formats == ("column",) for skip in listed) <= MOST_SKIPS_OF_COLUMNS
     assert len({skip.test for skip in listed}) == len(listed)
     for skip in listed:
         assert len(skip.reason) > 20, skip.test

@@ -7,6 +7,7 @@ from typing import Any
 import apsw
 import pytest
 
+import colonnade
 from colonnade.sql.pragmas import check_labels
 from tests.differential.compare import compare
 from tests.differential.model import Step
@@ -99,4 +100,40 @@ def test_a_statement_that_fails_has_changed_no_row() -> None:
         "INSERT INTO t2(a, b, c) SELECT c, b, b FROM t2 ORDER BY 1",
         "SELECT changes(), total_changes(), last_insert_rowid()",
         foreign_keys=False,
+    )
+
+
+_ROWS = ("CREATE TABLE t(a, b)", "INSERT INTO t VALUES(1, 2), (3, 4)")
+
+
+@pytest.mark.parametrize("change", ["ALTER TABLE t ADD COLUMN c", "DROP TABLE t"])
+def test_a_table_changes_though_the_cursor_has_not_read_all_its_rows_before(change: str) -> None:
+    """The cursor that runs the change was reading the table itself: nobody can read these rows any more."""
+    db = colonnade.connect(":memory:", isolation_level=None)
+    db.execute("PRAGMA storage_format = column")
+    cursor = db.cursor()
+    for statement in (*_ROWS, "SELECT * FROM t", change):
+        cursor.execute(statement)
+    db.close()
+
+
+def test_a_table_back_in_column_format_after_a_rollback_is_known_to_be_read() -> None:
+    frozen = Step("freeze", "t", (), "freeze", tables=("t",))
+    assert_equal(
+        *("CREATE TABLE p(a PRIMARY KEY)", "CREATE TABLE t(a, b REFERENCES p)", "CREATE INDEX i ON t(a)"),
+        *("INSERT INTO t VALUES(1, NULL), (2, NULL)", frozen, "BEGIN", "DROP INDEX i", "ROLLBACK"),
+        Step("open cursor", "SELECT * FROM t", (), "open", True),
+        "PRAGMA foreign_key_check",
+        storage_format="auto",
+    )
+
+
+def test_a_statement_of_which_sqlite_keeps_no_journal_leaves_no_row_when_it_fails() -> None:
+    """A value of the wrong type is an error whatever the conflict clause says."""
+    assert_equal(
+        "CREATE TABLE t(a INTEGER, b TEXT PRIMARY KEY) STRICT",
+        "INSERT INTO t VALUES(0, 'x'), (1, 'y')",
+        "INSERT OR IGNORE INTO t VALUES(2, 'a'), ('two', 'b')",
+        "SELECT changes(), total_changes(), last_insert_rowid()",
+        "SELECT * FROM t",
     )
