@@ -11,6 +11,7 @@ from colonnade.store.prune import Op, integer_bound, numeric_text
 from colonnade.store.values import RowBatch, SQLiteValue, to_python
 
 if TYPE_CHECKING:
+    from colonnade.store.state import TableState
     from colonnade.store.table import ColumnTable
 
 Values = list[SQLiteValue]
@@ -64,20 +65,20 @@ class TableCursor:
         if plan.rowid_at is not None:
             state = self._table.state()
             if not state.unchecked:
-                self._look_up(arguments[plan.rowid_at], ids)
+                self._look_up(state, arguments[plan.rowid_at], ids)
                 return
             plan = plan.without_look_up()  # rows that are not validated may share a rowid
         self._begin(plan.scan(self._table, ids, arguments))
 
-    def _look_up(self, rowid: SQLiteValue, ids: Sequence[int]) -> None:
-        # A rowid has INTEGER affinity: TEXT that looks like a number is compared as one.
-        number = numeric_text(rowid) if isinstance(rowid, str) else rowid
-        if not isinstance(number, int | float):
-            return
-        bounds = integer_bound(Op.EQ, number)
-        if bounds is None:
-            return
-        row = reads.row(self._table, bounds[0], ids)
+    def _look_up(self, state: TableState, rowid: SQLiteValue, ids: Sequence[int]) -> None:
+        if not isinstance(rowid, int):
+            # A rowid has INTEGER affinity: TEXT that looks like a number is compared as one.
+            number = numeric_text(rowid) if isinstance(rowid, str) else rowid
+            bounds = integer_bound(Op.EQ, number) if isinstance(number, int | float) else None
+            if bounds is None:
+                return
+            rowid = bounds[0]
+        row = reads.row(self._table, state, rowid, ids)
         if row is not None:
             self._show([row[0]], [[value] for value in row[1:]])
 

@@ -22,7 +22,7 @@ from colonnade.store.scan import (
     rowid_values,
     with_true_rowids,
 )
-from colonnade.store.state import BlockCache, CachedChunk
+from colonnade.store.state import BlockCache, CachedChunk, TableState
 from colonnade.store.values import INT64_MIN, IntArray, RowBatch, SQLiteValue
 
 if TYPE_CHECKING:
@@ -179,9 +179,13 @@ def open_group(
     return GroupReader(group, table.rowid_column, bitmap, open_chunk, table.counters)
 
 
-def row(table: ColumnTable, rowid: int, column_ids: Sequence[int]) -> tuple[SQLiteValue, ...] | None:
-    """One row by its rowid: the rowid, then the columns. Decodes one block a column at most."""
-    state = table.state()
+def row(
+    table: ColumnTable, state: TableState, rowid: int, column_ids: Sequence[int]
+) -> tuple[SQLiteValue, ...] | None:
+    """One row by its rowid: the rowid, then the columns. Decodes one block a column at most.
+
+    state  the table's present one
+    """
     for group in state.holding(rowid):
         bitmap = state.tombstones.get(group.group_id)
         reader = open_group(table, group, bitmap, table.store.cache, blocks=True)
