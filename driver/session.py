@@ -348,6 +348,7 @@ class Session:
     def commit(self) -> None:
         """COMMIT, after bulk load validated what it owes."""
         self.bulk.validate()
+        self.settle()
         run_seen(self.db, "COMMIT")
         self._after_transaction()
 
@@ -361,8 +362,15 @@ class Session:
 
     def _commit(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         self.bulk.validate()
+        self.settle()
         cursor._run_native(plan, parameters)
         self._after_transaction()
+
+    def settle(self) -> None:
+        """What the freeze policy wants to happen before COMMIT."""
+        if self.store.policy.waiting and self.db.in_transaction:
+            with self.changes.kept():
+                self.router.before_commit(self.busy)
 
     def _after_transaction(self) -> None:
         self._savepoints.clear()
@@ -394,6 +402,7 @@ class Session:
         name = savepoint_name(plan.text) or ""
         if self._savepoints.commits(name):
             self.bulk.validate()
+            self.settle()
         else:
             self.bulk.flush()
         cursor._run_native(plan, parameters)

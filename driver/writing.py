@@ -105,6 +105,7 @@ class Writing:
     def _end(self, before: int) -> None:
         """COMMIT. If a deferred foreign key forbids it the statement has failed, and changed nothing."""
         try:
+            self._session.settle()
             self._session.db.execute("COMMIT")
         except apsw.Error:
             self._undo(before)

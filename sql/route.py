@@ -23,6 +23,7 @@ from colonnade.sql.thaw import Params, Settings, Thaw
 from colonnade.sql.tokens import quote
 from colonnade.sql.writeplan import NotThawable, WritePlan, plan_write
 from colonnade.store.database import Store
+from colonnade.store.merge import compact
 from colonnade.store.table import ColumnTable
 
 _CACHED_DECISIONS = 512
@@ -34,10 +35,12 @@ class Ready:
     """What SQLite shall run in place of the user's text, and what is to be looked after when it has.
 
     touched  tables in column format that may have lost the row with the largest rowid
+    written  (schema, table): where its target is in column format, that
     """
 
     text: str
     touched: tuple[ColumnTable, ...] = ()
+    written: Place | None = None
 
 
 class Router:
@@ -131,7 +134,7 @@ class Router:
             apsw.SQLError,
         ):  # of a wrong statement SQLite itself says what is wrong
             return None
-        return Ready(self.as_run(statement), tuple(thaw.touched.values()))
+        return Ready(self.as_run(statement), tuple(thaw.touched.values()), place)
 
     def as_run(self, statement: Statement) -> str:
         """The text with the row part in its target's place, if that is in column format."""
@@ -187,6 +190,8 @@ class Router:
             self._store.invalidate()
         elif statement.verb == "DROP" and statement.subject == "INDEX":
             forget_keys(self._store)
+        elif ready is not None and ready.written is not None and self._storage_format() == "auto":
+            self._store.policy.wrote(*ready.written)
         elif self._storage_format() == "column":
             place = self._place(statement.target) if _may_add_rows(statement) else None
             if place is not None:
@@ -205,6 +210,14 @@ class Router:
         if statement.verb == "CREATE" and self._owner_of_index(statement.object) is None:
             remember_spelling(statement, table)
         return on_row_part(statement, table)
+
+    def before_commit(self, busy: Callable[[], bool]) -> None:
+        """What was written in the transaction is frozen and merged as far as the freeze policy wants it.
+
+        Costs nothing where no table in column format was written, else a few microseconds.
+        """
+        if self._store.policy.waiting and self._storage_format() == "auto" and not self._violations_counted():
+            self._store.policy.settle(busy)
 
     def touched(self, statement: Statement) -> list[Place]:
         """The tables in column format that `before` would restore, as (schema, table).
@@ -350,6 +363,7 @@ class Router:
                 table = self._store.table(name, schema)
                 if table is not None:
                     table.freeze()
+                    compact(table, self._store.batch_rows(name, schema))
             except (apsw.LockedError, apsw.BusyError):
                 continue  # the statement itself went well: the next write tries again
             del self._unfrozen[place]

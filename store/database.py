@@ -21,6 +21,7 @@ from colonnade.store.eligible import why_row_format
 from colonnade.store.errors import OperationalError
 from colonnade.store.hints import WriteHints, clamp_batch, declared_bytes, write_hints
 from colonnade.store.pager import Pager, SqlitePager
+from colonnade.store.policy import Policy
 from colonnade.store.state import BlockCache, GroupIds, Stamps
 from colonnade.store.switches import unnoticed
 from colonnade.store.table import ColumnTable
@@ -42,6 +43,7 @@ class Store:
         self.batch_size = 0
         self.stamps, self.group_ids = Stamps(), GroupIds()
         self.cache = BlockCache(memory_limit // _CACHE_SHARE)
+        self.policy = Policy(self)
         self._memory_limit = memory_limit
         self._schemas: dict[str, tuple[int, dict[str, ColumnTable]]] = {}
         self._warned: set[str] = set()

@@ -17,6 +17,7 @@ from colonnade.store.values import (
     IntArray,
     RowBatch,
     SQLiteValue,
+    concat_batches,
     sorted_distinct,
 )
 
@@ -43,11 +44,40 @@ def freeze(table: ColumnTable, *, keep_last: bool) -> int:
     with unnoticed(db), db:
         for batch in rows:
             assert batch.rowids is not None
-            group = encode_row_group(batch, table.column_ids, table.rowid_column)
-            table.put(group, batch_key_zones(table, batch), checked=True)
+            write_group(table, batch)
             table.row_part.remove(int(batch.rowids[0]), int(batch.rowids[-1]))
             moved += batch.row_count
     return moved
+
+
+def freeze_cold(table: ColumnTable, hot: IntArray, wanted: int) -> int:
+    """Moves rows of the row part into row groups of `wanted` rows each, the smallest rowids first; what does not
+    fill one stays, as do the row with the largest rowid and those with rowids `hot`. Returns how many it moved.
+    """
+    span, db = table.row_part.min_max(), table.store.db
+    if span is None:
+        return 0
+    moved, held, parts = 0, 0, []
+    with unnoticed(db), db:
+        for batch in table.row_part.batches(table.column_ids, span[0], span[1] - 1):
+            assert batch.rowids is not None
+            cold = batch.take(np.flatnonzero(~np.isin(batch.rowids, hot)))
+            parts.append(cold)
+            held += cold.row_count
+            while held >= wanted:
+                whole = concat_batches(parts)
+                group, rest = whole.slice(0, wanted), whole.slice(wanted, held - wanted)
+                assert group.rowids is not None
+                write_group(table, group)
+                table.row_part.remove_rows(group.rowids)
+                moved, held, parts = moved + wanted, held - wanted, [rest]
+    return moved
+
+
+def write_group(table: ColumnTable, batch: RowBatch) -> None:
+    """Puts validated rows, all columns, into a new row group."""
+    group = encode_row_group(batch, table.column_ids, table.rowid_column)
+    table.put(group, batch_key_zones(table, batch), checked=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +137,7 @@ def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
         bitmap = with_tombstones(known.get(group.group_id), group.row_count, positions)
         pager.write_tombstones(names, group.group_id, bitmap, dead_count)
         dead[group.group_id] = bitmap, dead_count
+    table.store.policy.buried(table, sum(len(hit.positions) for hit in hits))
     if len(dead) < len(hits):
         table.changed()
     else:

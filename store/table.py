@@ -203,7 +203,9 @@ class ColumnTable:
 
     def thaw(self, rowids: IntArray) -> int:
         """Moves the rows of row groups that have these rowids into the row part; returns how many."""
-        return moves.thaw(self, rowids)
+        moved = moves.thaw(self, rowids)
+        self.store.policy.thawed(self, rowids, moved)
+        return moved
 
     def freeze(self, *, keep_last: bool = True) -> int:
         """Moves the row part into row groups, all but the row with the largest rowid; returns how many."""
