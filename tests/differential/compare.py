@@ -261,8 +261,12 @@ def _shown(value: Any) -> str:
 
     The quotes of a parent's name are left out, as long as test_found.py expects them to be wrong after ALTER TABLE.
     """
-    text = repr(value)
-    return _PARENT.sub(r"REFERENCES \1", text) if "REFERENCES" in text else text
+    if isinstance(value, (list, tuple)):
+        # Each text by itself: which quotes its repr has, and what it escapes, depends on the text.
+        return f"{type(value).__name__}({', '.join(map(_shown, value))})"
+    if isinstance(value, str) and "REFERENCES" in value:
+        value = _PARENT.sub(r"REFERENCES \1", value)
+    return repr(value)
 
 
 def _same_bag(step: Step, theirs: Any, ours: Any) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.differential.compare import Counts, compare
+from tests.differential.compare import Counts, _shown, compare
 from tests.differential.sequences import sequence
 from tests.differential.shrink import show, shrink
 
@@ -76,3 +76,10 @@ def test_each_statement_of_20000_sequences_gives_what_sqlite_gives(batch: int) -
 
 def test_a_seed_makes_the_same_sequence_each_time() -> None:
     assert sequence(7) == sequence(7) != sequence(8)
+
+
+def test_a_parents_name_is_compared_without_quotes_whatever_quotes_are_beside_it() -> None:
+    theirs = [("CREATE TABLE c(a CHECK('x'), b REFERENCES p)",)]
+    ours = [("CREATE TABLE c(a CHECK('x'), b REFERENCES \"p\")",)]
+    assert _shown(theirs) == _shown(ours)
+    assert len({_shown([(1, 2)]), _shown([(1,), (2,)]), _shown([(1.0, 2)]), _shown([]), _shown(None)}) == 5
