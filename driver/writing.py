@@ -12,7 +12,10 @@ import apsw
 from colonnade.parameters import bindable
 from colonnade.plan import Plan
 from colonnade.sql.route import Ready
+from colonnade.sql.sets import SetWrite
 from colonnade.sql.statement import Statement
+from colonnade.sql.writeplan import NotThawable
+from colonnade.store.errors import IntegrityError
 from colonnade.types import NATIVE, convert_binding
 
 if TYPE_CHECKING:
@@ -35,13 +38,34 @@ class Writing:
         session.let_go(cursor)
         with self._transaction(statement) as own:
             values = _adapted(parameters) if session.router.looks_at(statement) else ()
-            ready = self.make_ready(statement, values)
+            ready = self.make_ready(statement, values, sets=True)
+            if ready.set_wise is not None:
+                if self._run_set_wise(cursor, plan, ready.set_wise, parameters):
+                    self._after(statement, ready, ran=False)
+                    return
+                ready = self.make_ready(statement, values)
             with session.instead(plan, self._as_run(plan, ready), parameters) as run:
                 cursor._run_native(run, parameters)
             if statement.returning and (own or ready.touched):
                 cursor._read_returning()  # COMMIT would end it, and no row can move while it writes
             session.note_reading(cursor)
             self._after(statement, ready)
+
+    def _run_set_wise(self, cursor: Cursor, plan: Plan, write: SetWrite, parameters: Any) -> bool:
+        """Run a statement on all of its rows at once; whether that could be done."""
+        session = self._session
+        session._announce(plan, parameters)
+        try:
+            with session.changes.kept():
+                count = write.run()
+        except NotThawable:
+            return False
+        except IntegrityError:
+            session.changes.note(0)
+            raise
+        session._changed(count)
+        session._show_count(cursor, plan, count)
+        return True
 
     def run_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
@@ -118,13 +142,16 @@ class Writing:
         changes.unseen = db.total_changes() - before
         changes.note(0)
 
-    def make_ready(self, statement: Statement, parameters: Any, *, thaw: bool = True) -> Ready:
+    def make_ready(
+        self, statement: Statement, parameters: Any, *, thaw: bool = True, sets: bool = False
+    ) -> Ready:
         """What SQLite shall run, once all is ready for it. See Router.before."""
         session = self._session
         if session.busy() and session.router.touched(statement):
             session.read_ahead()  # SQLite drops no table while a statement is being read
         with session.changes.kept():
-            return session.router.before(statement, parameters, thaw=thaw and not session.bulk.pending)
+            thaw = thaw and not session.bulk.pending
+            return session.router.before(statement, parameters, thaw=thaw, sets=sets)
 
     def _as_run(self, plan: Plan, ready: Ready) -> Plan:
         if ready.text == plan.text:
@@ -136,9 +163,10 @@ class Writing:
             found = self._plans[ready.text] = Plan(ready.text)
         return found
 
-    def _after(self, statement: Statement, ready: Ready) -> None:
+    def _after(self, statement: Statement, ready: Ready, *, ran: bool = True) -> None:
+        """What follows a statement; `ran`: SQLite ran it itself, and knows how many rows it changed."""
         session = self._session
-        if statement.is_dml:
+        if statement.is_dml and ran:
             session.changes.ran()
         with session.changes.kept():
             session.router.after(statement, ready, busy=session.busy())

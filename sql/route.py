@@ -16,10 +16,11 @@ import apsw
 from colonnade.sql.effects import Effect, Place, Reach, replaces_rows
 from colonnade.sql.indexes import forget_keys, on_row_part, remember_spelling
 from colonnade.sql.schema import Schema, fold, read_schema
+from colonnade.sql.sets import SetPlan, SetWrite, plan_set
 from colonnade.sql.shown import home_of
 from colonnade.sql.splice import spliced
 from colonnade.sql.statement import CACHED_CHARACTERS, Statement, Target, parse
-from colonnade.sql.thaw import Params, Settings, Thaw
+from colonnade.sql.thaw import ManyRows, Params, Settings, Thaw
 from colonnade.sql.tokens import quote
 from colonnade.sql.writeplan import NotThawable, WritePlan, plan_write
 from colonnade.store.database import Store
@@ -35,11 +36,13 @@ class Ready:
     """What SQLite shall run in place of the user's text, and what is to be looked after when it has.
 
     touched  tables in column format that may have lost the row with the largest rowid
+    set_wise  to be run in place of any text; where it says NotThawable, `before` has to be asked again
     written  (schema, table): where its target is in column format, that
     """
 
     text: str
     touched: tuple[ColumnTable, ...] = ()
+    set_wise: SetWrite | None = None
     written: Place | None = None
 
 
@@ -60,7 +63,7 @@ class Router:
         self._foreign_keys, self._storage_format = foreign_keys, storage_format
         self._schemas: dict[str, tuple[int, Schema]] = {}
         self._decisions: dict[tuple[object, ...], list[Place]] = {}
-        self._plans: dict[tuple[object, ...], WritePlan | None] = {}
+        self._plans: dict[tuple[object, ...], tuple[WritePlan | None, SetPlan | None]] = {}
         self._unfrozen: dict[Place, None] = {}
         self._db.set_rollback_hook(self.forget, id=self)
 
@@ -86,11 +89,14 @@ class Router:
         """Whether `before` needs the values that will be bound to the statement."""
         return statement.verb in _WRITES and bool(self.touched(statement))
 
-    def before(self, statement: Statement, params: Params = (), *, thaw: bool = True) -> Ready:
+    def before(
+        self, statement: Statement, params: Params = (), *, thaw: bool = True, sets: bool = False
+    ) -> Ready:
         """Makes it right for SQLite to run a text, and says which. Costs nothing for a SELECT.
 
         params  the values that will be bound to it
         thaw    False: rows that owe a validation have no place in a row part's keys; restore the tables
+        sets    whether Ready.set_wise may be the answer
         """
         if statement.verb == "VACUUM" and not self._db.in_transaction and not statement.mentions("into"):
             self._store.pin_rowids()
@@ -102,13 +108,13 @@ class Router:
         if not places:
             return Ready(self._indexing(statement))
         if thaw and statement.verb in _WRITES:
-            ready = self._thawed(statement, params)
+            ready = self._thawed(statement, params, sets)
             if ready is not None:
                 return ready
         self._restore(places)
         return Ready(statement.text)
 
-    def _thawed(self, statement: Statement, params: Params) -> Ready | None:
+    def _thawed(self, statement: Statement, params: Params, sets: bool) -> Ready | None:
         """The statement on row parts, with all that it needs in them; None where that is not known to be right."""
         place = self._place(statement.target)
         if place is None:
@@ -120,21 +126,30 @@ class Router:
             if len(self._plans) >= _PLANS_KEPT:
                 self._plans.clear()
             self._plans[key] = self._plan(statement, schema, place[1], named)
-        plan = self._plans[key]
+        plan, set_plan = self._plans[key]
         if plan is None:
             return None
         settings = Settings(self._foreign_keys(), self._violations_counted(), self._triggered(schema))
-        thaw = Thaw(self._store, schema, settings)
+        write = None
+        if sets and set_plan is not None:
+            write = SetWrite(self._store, set_plan, statement, params)
+            write = write if write.suits(counted=settings.counted) else None
+        thaw, column_table = Thaw(self._store, schema, settings), self._store.table(place[1], place[0])
+        at_once = None if column_table is None else Ready(statement.text, (column_table,), write, place)
+        if write is not None and write.all_rows:
+            return at_once
         try:
             with self._db:
-                thaw.prepare(plan, params)
+                thaw.prepare(plan, params, at_most=write.few if write is not None else None)
+        except ManyRows:
+            return at_once
         except (
             NotThawable,
             LookupError,
             apsw.SQLError,
         ):  # of a wrong statement SQLite itself says what is wrong
             return None
-        return Ready(self.as_run(statement), tuple(thaw.touched.values()), place)
+        return Ready(self.as_run(statement), tuple(thaw.touched.values()), written=place)
 
     def as_run(self, statement: Statement) -> str:
         """The text with the row part in its target's place, if that is in column format."""
@@ -144,14 +159,17 @@ class Router:
             return statement.text
         return spliced(statement, place[0], table.rows_name)
 
-    def _plan(self, statement: Statement, schema: Schema, name: str, named: bool) -> WritePlan | None:
-        table = schema.table(name)
+    def _plan(
+        self, statement: Statement, schema: Schema, name: str, named: bool
+    ) -> tuple[WritePlan | None, SetPlan | None]:
+        table, enforced = schema.table(name), self._foreign_keys()
         if table is None or fold(name) in self._triggered(schema):
-            return None
+            return None, None
         try:
-            return plan_write(statement, table, schema, foreign_keys=self._foreign_keys(), named=named)
+            plan = plan_write(statement, table, schema, foreign_keys=enforced, named=named)
         except NotThawable:
-            return None
+            return None, None
+        return plan, plan_set(statement, schema, plan, named=named, foreign_keys=enforced)
 
     def _triggered(self, schema: Schema) -> frozenset[str]:
         """The folded names of what has triggers."""

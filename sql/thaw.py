@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import apsw
@@ -40,6 +41,10 @@ from colonnade.store.values import (
 Params = Sequence[Any] | Mapping[str, Any]
 _NO_ACTIONS = frozenset({"NO ACTION", "RESTRICT"})
 _NO_ROWS = np.zeros(0, np.int64)
+
+
+class ManyRows(Exception):
+    """The statement changes more rows than are to be thawed. Caught where writes are routed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +75,13 @@ class Thaw:
         self._seen: dict[str, set[int]] = {}
         self.touched: dict[str, ColumnTable] = {}
 
-    def prepare(self, plan: WritePlan, params: Params) -> None:
+    def prepare(self, plan: WritePlan, params: Params, *, at_most: int | None = None) -> None:
         """Works out which rows the statement needs, and thaws them.
 
-        Raises NotThawable, before anything was changed
+        at_most  rows that it may change: with more, ManyRows
+        Raises   NotThawable, before anything was changed
         """
-        rows = self._ask(plan, params)
+        rows = self._ask(plan, params, at_most)
         table = plan.table
         if plan.deletes is not None and rows:
             rowids = sorted_distinct(np.fromiter((row[0] for row in rows), np.int64, len(rows)))
@@ -92,12 +98,16 @@ class Thaw:
             if column_table is not None:
                 column_table.thaw(sorted_distinct(np.concatenate(parts)))
 
-    def _ask(self, plan: WritePlan, params: Params) -> list[tuple[Any, ...]]:
+    def _ask(self, plan: WritePlan, params: Params, at_most: int | None) -> list[tuple[Any, ...]]:
         """The rows of the plan's query, or the one row that was supplied; constants at the end, reversed."""
         rows: list[tuple[Any, ...]]
         if plan.query is not None:
             values = params if isinstance(params, Mapping) else tuple(params)[: plan.parameters]
-            rows = list(self._db.execute(plan.query, values))
+            found = self._db.execute(plan.query, values)
+            rows = list(found if at_most is None else islice(found, at_most + 1))
+            if at_most is not None and len(rows) > at_most:
+                found.close(True)
+                raise ManyRows
         elif plan.supplied:
             rows = [_supplied(params, plan.supplied)]
         else:

@@ -6,7 +6,7 @@ whatever transaction the connection is in.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,6 +50,7 @@ class Pager(Protocol):
     def read_groups(self, table: ShadowNames) -> list[RowGroupInfo]: ...
     def measure(self, table: ShadowNames) -> tuple[int, int, int] | None: ...
     def write_group(self, table: ShadowNames, group: RowGroupInfo) -> None: ...
+    def copy_group(self, table: ShadowNames, group_id: int, new_id: int, replaced: Sequence[int]) -> None: ...
     def free_group(self, table: ShadowNames, group_id: int) -> None: ...
     def read_tombstones(self, table: ShadowNames) -> dict[int, bytes]: ...
     def write_tombstones(self, table: ShadowNames, group_id: int, bitmap: bytes, dead_count: int) -> None: ...
@@ -141,6 +142,41 @@ class SqlitePager:
                 int(group.checked),
                 group.bytes,
             ),
+        )
+        self.counters.of(table.key).groups_put += 1
+
+    def copy_group(self, table: ShadowNames, group_id: int, new_id: int, replaced: Sequence[int]) -> None:
+        """Adds a row group with all that another has, but for the chunks of the columns `replaced`, which are
+        there already. The BLOBs do not leave SQLite."""
+        first, target = disk.chunk_id(group_id, 0), disk.chunk_id(new_id, 0)
+        span, own = disk.COLUMN_ID_SPAN - 1, ", ".join(str(first + column_id) for column_id in replaced)
+        self.db.execute(
+            f"INSERT INTO {table.chunks}(chunk_id, null_count, classes, min, max, raw_bytes, data)"
+            f" SELECT chunk_id + ?, null_count, classes, min, max, raw_bytes, data FROM {table.chunks}"
+            f" WHERE chunk_id BETWEEN ? AND ? AND chunk_id NOT IN ({own})",
+            (target - first, first, first + span),
+        )
+        self.counters.of(table.key).chunks_put += self.db.changes()
+        size = fetch_one(
+            self.db,
+            f"SELECT sum(length(data)) FROM {table.chunks} WHERE chunk_id BETWEEN ? AND ?",
+            (target, target + span),
+        )
+        self.db.execute(
+            f"INSERT INTO {table.groups}(group_id, row_count, dead_count, first_rowid, last_rowid, checked, bytes)"
+            f" SELECT ?, row_count, dead_count, first_rowid, last_rowid, checked, ? FROM {table.groups}"
+            " WHERE group_id=?",
+            (new_id, size, group_id),
+        )
+        self.db.execute(
+            f"INSERT INTO {table.tombstones}(group_id, bitmap)"
+            f" SELECT ?, bitmap FROM {table.tombstones} WHERE group_id=?",
+            (new_id, group_id),
+        )
+        self.db.execute(
+            f"INSERT INTO {table.keys}(signature, group_id, lo, hi, flags)"
+            f" SELECT signature, ?, lo, hi, flags FROM {table.keys} WHERE group_id=?",
+            (new_id, group_id),
         )
         self.counters.of(table.key).groups_put += 1
 
