@@ -21,11 +21,12 @@ MEMORY, FILE = "", "/suite.db"
 Outcomes = dict[str, str]
 
 
-def run_suite(url: str, group: str, folder: Path) -> Outcomes:
+def run_suite(url: str, group: str, folder: Path, storage_format: str = "") -> Outcomes:
     """Test -> "passed", "skipped", or what went wrong. Tests are named without dialect and version."""
     report = folder / "report.xml"
     folder.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment["SUITE_STORAGE_FORMAT"] = storage_format
     command = [
         sys.executable,
         "-m",
@@ -61,8 +62,8 @@ def wrong(outcomes: Outcomes) -> list[str]:
     return [f"{name}:\n{what}" for name, what in outcomes.items() if what not in ("passed", "skipped")]
 
 
-def check_beside_stock(database: str, group: str, folder: Path) -> None:
-    ours = run_suite(f"colonnade://{database}", group, folder / "ours")
+def check_beside_stock(database: str, group: str, folder: Path, storage_format: str = "") -> None:
+    ours = run_suite(f"colonnade://{database}", group, folder / "ours", storage_format)
     assert not wrong(ours), "\n".join(wrong(ours))
     stock = run_suite(f"sqlite://{database}", group, folder / "stock")
     assert list(ours.values()).count("passed") > 400
@@ -87,3 +88,13 @@ def test_the_suite_passes_in_a_file(group: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_suite_skips_in_a_file_what_the_stock_dialect_skips(group: str, tmp_path: Path) -> None:
     check_beside_stock(FILE, group, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("database", [MEMORY, FILE], ids=["memory", "file"])
+@pytest.mark.parametrize("storage_format", ["row", "column"])
+def test_the_suite_passes_in_each_storage_format(
+    storage_format: str, database: str, group: str, tmp_path: Path
+) -> None:
+    check_beside_stock(database, group, tmp_path, storage_format)
