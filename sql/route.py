@@ -217,6 +217,14 @@ class Router:
             if self._unfrozen and not busy and not self._violations_counted():
                 self._freeze()
 
+    def before_commit(self, busy: Callable[[], bool]) -> None:
+        """What was written in the transaction is frozen and merged as far as the freeze policy wants it.
+
+        Costs nothing where no table in column format was written, else a few microseconds.
+        """
+        if self._store.policy.waiting and self._storage_format() == "auto" and not self._violations_counted():
+            self._store.policy.settle(busy)
+
     def _indexing(self, statement: Statement) -> str:
         """The text to run: a CREATE INDEX on a table in column format makes one of the row part."""
         if statement.inner != "CREATE" or statement.subject != "INDEX":
@@ -228,14 +236,6 @@ class Router:
         if statement.verb == "CREATE" and self._owner_of_index(statement.object) is None:
             remember_spelling(statement, table)
         return on_row_part(statement, table)
-
-    def before_commit(self, busy: Callable[[], bool]) -> None:
-        """What was written in the transaction is frozen and merged as far as the freeze policy wants it.
-
-        Costs nothing where no table in column format was written, else a few microseconds.
-        """
-        if self._store.policy.waiting and self._storage_format() == "auto" and not self._violations_counted():
-            self._store.policy.settle(busy)
 
     def touched(self, statement: Statement) -> list[Place]:
         """The tables in column format that `before` would restore, as (schema, table).
