@@ -118,10 +118,8 @@ class Writing:
         """What failed by a constraint is undone as its conflict clause says: OR FAIL keeps rows. Everything else
         that fails in autocommit mode leaves nothing, even where SQLite keeps no journal of the statement itself.
         """
-        if (
-            isinstance(error, apsw.ConstraintError)
-            and error.extendedresult != apsw.SQLITE_CONSTRAINT_DATATYPE
-        ):
+        code = getattr(error, "extendedresult", 0)
+        if isinstance(error, apsw.ConstraintError) and code != apsw.SQLITE_CONSTRAINT_DATATYPE:
             self._end(before)
         else:
             self._undo(before)
