@@ -24,6 +24,11 @@ class Pieces:
         self._statement = statement
         self._places = [] if named else list(_numbered(statement))
 
+    @property
+    def parameters(self) -> int:
+        """How many values the statement takes, if they come by position."""
+        return max((number for _, _, number in self._places), default=0)
+
     def cut(self, start: int, stop: int) -> str:
         """text[start:stop] with its parameters numbered."""
         pieces = []

@@ -21,8 +21,9 @@ import numpy as np
 from colonnade.sql.rewrite import rewrite
 from colonnade.sql.schema import Schema, fold
 from colonnade.sql.shown import home_of
+from colonnade.sql.splice import Pieces, highest_parameter
 from colonnade.sql.statement import Change, Statement, Target
-from colonnade.sql.tokens import Kind, quote, tokens
+from colonnade.sql.tokens import quote
 from colonnade.store.catalog import visible_rowid
 from colonnade.store.database import Store
 from colonnade.store.errors import ProgrammingError
@@ -155,7 +156,7 @@ class Write:
         self.db, self.text, self.change, self.target = store.db, statement.text, change, target
         self.table = _column_table(store, target)
         self.deletes = statement.verb == "DELETE"
-        self.params, self._numbers = params, _numbered(statement, params)
+        self.params, self._pieces = params, _pieces(statement, params)
         self.alias = quote(change.alias or target.name)
         self.rows = f"{quote(self.table.schema)}.{quote(self.table.rows_name)}"
         self.rowid = quote(_rowid_name(self.table))
@@ -166,13 +167,17 @@ class Write:
         change = self.change
         sources = f"{self.text[self.target.start : self.target.stop]} AS {self.alias}"
         if change.from_ is not None:
-            sources += f", ({self._cut(change.from_ + len('FROM'), self._behind(change.from_))}\n)"
-        where = "" if change.where is None else self._cut(change.where, self._behind(change.where))
-        order = "" if change.order is None else self._cut(change.order, change.stop)
+            sources += (
+                f", ({self._pieces.cut(change.from_ + len('FROM'), self._pieces.behind(change.from_))}\n)"
+            )
+        where = (
+            "" if change.where is None else self._pieces.cut(change.where, self._pieces.behind(change.where))
+        )
+        order = "" if change.order is None else self._pieces.cut(change.order, change.stop)
         wanted = f"{self.alias}.{self.rowid}"
         if self.table.rowids_repeat:  # the rowid alone does not tell which of several rows matched
             wanted += "".join(f", {self.alias}.{quote(column.name)}" for column in self.table.columns)
-        sql = f"{self._cut(0, change.verb)} SELECT {wanted} FROM {sources} {where}\n{order}"
+        sql = f"{self._pieces.cut(0, change.verb)} SELECT {wanted} FROM {sources} {where}\n{order}"
         # Not from the cache: there it could have been prepared when rowids were unique.
         found = self.db.execute(sql, self._bound(sql), can_cache=False)
         rows = Counter(map(repr, found)) if self.table.rowids_repeat else None
@@ -196,17 +201,19 @@ class Write:
         An UPDATE … FROM keeps its WHERE too: it says which row of the sources belongs to which.
         """
         change = self.change
-        head = f"{self._cut(0, self.target.start)}{table} AS {self.alias}"
+        head = f"{self._pieces.cut(0, self.target.start)}{table} AS {self.alias}"
         if change.set is not None:
-            head += " " + self._cut(change.set, self._behind(change.set))
+            head += " " + self._pieces.cut(change.set, self._pieces.behind(change.set))
         if change.from_ is not None:
-            head += "\n" + self._cut(change.from_, self._behind(change.from_))
+            head += "\n" + self._pieces.cut(change.from_, self._pieces.behind(change.from_))
         where = "\nWHERE " + condition
         if change.from_ is not None and change.where is not None:
-            where += f" AND ({self._cut(change.where + len('WHERE'), self._behind(change.where))}\n)"
+            where += (
+                f" AND ({self._pieces.cut(change.where + len('WHERE'), self._pieces.behind(change.where))}\n)"
+            )
         tail = ""
         if change.returning is not None:
-            tail = " " + self._cut(change.returning, self._behind(change.returning))
+            tail = " " + self._pieces.cut(change.returning, self._pieces.behind(change.returning))
         sql = head + where + tail
         cursor = self.db.cursor()
         cursor.exec_trace = self._describe
@@ -238,22 +245,7 @@ class Write:
         """Runs the user's text on another table with the same columns, on the rows where `hits` is true."""
         return self._run(table, f"{self.alias}.{hits}", None)
 
-    def _behind(self, clause: int) -> int:
-        """Where the clause that starts there ends: at the start of the next."""
-        change = self.change
-        starts = (change.set, change.from_, change.where, change.returning, change.order, change.stop)
-        return min(start for start in starts if start is not None and start > clause)
-
     # --- parameters ------------------------------------------------------------------------------------
-
-    def _cut(self, start: int, stop: int) -> str:
-        """A piece of the user's text, its parameters by number so that they mean the same elsewhere."""
-        pieces = []
-        for at, length, number in self._numbers:
-            if start <= at < stop:
-                pieces += [self.text[start:at], f"?{number}"]
-                start = at + length
-        return "".join(pieces) + self.text[start:stop]
 
     def _rowids_parameter(self) -> str:
         if isinstance(self.params, Mapping):
@@ -266,8 +258,7 @@ class Write:
             return {**self.params, _ROWIDS: array[0]} if array else self.params
         if rowids is not None:
             return (*self.params, *array)
-        used = [int(t.text[1:]) for t in tokens(sql) if t.kind is Kind.VARIABLE]
-        return tuple(self.params[: max(used, default=0)])
+        return tuple(self.params[: highest_parameter(sql)])
 
 
 def _column_table(store: Store, target: Target) -> ColumnTable:
@@ -285,28 +276,13 @@ def _rowid_name(table: ColumnTable) -> str:
     return visible_rowid([column.name for column in table.columns]) or "rowid"
 
 
-def _numbered(statement: Statement, params: Params) -> list[tuple[int, int, int]]:
-    """Offset, length and number of each parameter in the text, as SQLite numbers them; with named
-    parameters nothing, as names mean the same everywhere. Raises ProgrammingError for a wrong count."""
-    if isinstance(params, Mapping):
-        return []
-    found: list[tuple[int, int, int]] = []
-    names: dict[str, int] = {}
-    highest = 0
-    for token in tokens(statement.text[: statement.stop]):
-        if token.kind is not Kind.VARIABLE:
-            continue
-        if token.text == "?":
-            number = highest + 1
-        elif token.text[0] == "?":
-            number = int(token.text[1:])
-        else:
-            number = names.setdefault(token.text, highest + 1)
-        highest = max(highest, number)
-        found.append((token.start, len(token.text), number))
-    if highest != len(params):
+def _pieces(statement: Statement, params: Params) -> Pieces:
+    """The statement in pieces. Raises ProgrammingError for a wrong number of values."""
+    named = isinstance(params, Mapping)
+    pieces = Pieces(statement, named=named)
+    if not named and pieces.parameters != len(params):
         raise ProgrammingError(
             "Incorrect number of bindings supplied. The current statement uses "
-            f"{highest}, and there are {len(params)} supplied."
+            f"{pieces.parameters}, and there are {len(params)} supplied."
         )
-    return found
+    return pieces

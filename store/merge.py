@@ -8,7 +8,7 @@ than half is gone writes fewer rows than were deleted or thawed from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from colonnade.store.freeze import write_group
 from colonnade.store.pager import RowGroupInfo
 from colonnade.store.scan import Source, merge
 from colonnade.store.switches import unnoticed
-from colonnade.store.values import RowBatch, concat_batches
+from colonnade.store.values import in_sizes
 
 if TYPE_CHECKING:
     from colonnade.store.table import ColumnTable
@@ -88,28 +88,9 @@ def _rewrite(table: ColumnTable, groups: Sequence[RowGroupInfo], group_rows: int
         for group in groups
         if group.live_count
     ]
-    for batch in _sized(merge(sources), -(-live // max(1, -(-live // group_rows)))):
+    for batch in in_sizes(merge(sources), -(-live // max(1, -(-live // group_rows)))):
         write_group(table, batch)
     for group in groups:
         store.pager.free_group(table.names, group.group_id)
         store.cache.forget(table.names.key, group.group_id)
     table.changed()
-
-
-def _sized(batches: Iterator[RowBatch], size: int) -> Iterator[RowBatch]:
-    """The same rows in batches of `size` rows, the last of what is left."""
-    parts: list[RowBatch] = []
-    held = 0
-    for batch in batches:
-        parts.append(batch)
-        held += batch.row_count
-        if held < size:
-            continue
-        whole = concat_batches(parts)
-        stop = held - held % size
-        for start in range(0, stop, size):
-            yield whole.slice(start, size)
-        held -= stop
-        parts = [whole.slice(stop, held)] if held else []
-    if parts:
-        yield concat_batches(parts)

@@ -19,8 +19,8 @@ from colonnade.store.values import (
     IntArray,
     RowBatch,
     SQLiteValue,
-    concat_batches,
     from_python,
+    in_sizes,
     null_column,
     to_python,
 )
@@ -93,20 +93,7 @@ class RowPart:
         batch_rows: int = _READ_ROWS,
     ) -> Iterator[RowBatch]:
         """The rows with first <= rowid <= last in rowid order. No statement stays open between batches."""
-        parts: list[RowBatch] = []
-        held = 0
-        for batch in self._later(column_ids, first, last, ()):
-            parts.append(batch)
-            held += batch.row_count
-            if held < batch_rows:
-                continue
-            whole = concat_batches(parts)
-            stop = held - held % batch_rows
-            for start in range(0, stop, batch_rows):
-                yield whole.slice(start, batch_rows)
-            parts, held = [whole.slice(stop, held - stop)], held - stop
-        if held:
-            yield concat_batches(parts)
+        return in_sizes(self._later(column_ids, first, last, ()), batch_rows)
 
     def held(
         self,

@@ -8,7 +8,7 @@ NULL, INTEGER (int64), REAL (float64, never NaN: SQLite turns NaN into NULL), TE
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
@@ -421,3 +421,22 @@ def concat_batches(batches: Sequence[RowBatch]) -> RowBatch:
     parts = [b.rowids for b in batches if b.rowids is not None]
     rowids = np.concatenate(parts) if len(parts) == len(batches) else None
     return RowBatch(sum(b.row_count for b in batches), columns, rowids)
+
+
+def in_sizes(batches: Iterator[RowBatch], size: int) -> Iterator[RowBatch]:
+    """The same rows in batches of `size` rows, the last of what is left."""
+    parts: list[RowBatch] = []
+    held = 0
+    for batch in batches:
+        parts.append(batch)
+        held += batch.row_count
+        if held < size:
+            continue
+        whole = concat_batches(parts)
+        stop = held - held % size
+        for start in range(0, stop, size):
+            yield whole.slice(start, size)
+        held -= stop
+        parts = [whole.slice(stop, held)] if held else []
+    if held:
+        yield concat_batches(parts)
