@@ -8,12 +8,13 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_connection,
     AsyncAdapt_aiosqlite_dbapi,
     SQLiteDialect_aiosqlite,
+    SQLiteExecutionContext_aiosqlite,
 )
 from sqlalchemy.util import await_only
 
 import colonnade
 import colonnade.aio
-from colonnade.sqlalchemy.dialect import ColonnadeDialect
+from colonnade.sqlalchemy.dialect import ColonnadeDialect, ReturnedInOrder
 
 
 class AsyncConnection(AsyncAdapt_aiosqlite_connection):
@@ -40,11 +41,16 @@ class AsyncDBAPI(AsyncAdapt_aiosqlite_dbapi):
         return AsyncConnection(self, await_only(creator(*arguments, **options)))
 
 
+class AsyncExecutionContext(ReturnedInOrder, SQLiteExecutionContext_aiosqlite):
+    """aiosqlite's, with rows returned in order."""
+
+
 class ColonnadeAsyncDialect(SQLiteDialect_aiosqlite, ColonnadeDialect):
     """`colonnade+aio:///path.db`, for create_async_engine."""
 
     driver = "aio"
     supports_statement_cache = True
+    execution_ctx_cls = AsyncExecutionContext
 
     @classmethod
     def import_dbapi(cls) -> AsyncDBAPI:
