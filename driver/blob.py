@@ -279,7 +279,9 @@ class Blobs(Base):
         session.refresh()
         session.bulk.flush()
         schema = next((known for known in self._db.db_names() if known.lower() == name.lower()), None)
-        stored = None if schema is None else session.store.table(table, schema)
+        stored = None
+        if schema is not None and session.has_column_tables():
+            stored = session.store.table(table, schema)
         if stored is not None and readonly:
             return _Snapshot(self._value(stored, column, row))
         if stored is not None:

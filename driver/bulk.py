@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from colonnade.loader.stats import ConstraintStats
 from colonnade.parameters import bindable
-from colonnade.sql.objects import fold
-from colonnade.sql.shown import home_of
-from colonnade.sql.statement import Insert, Statement
-from colonnade.store.values import SQLiteValue
+from colonnade.sql.statement import Insert
 from colonnade.types import NATIVE, convert_binding
 
 if TYPE_CHECKING:
     from colonnade.loader.bulk import BulkLoad, InsertResult
+    from colonnade.loader.stats import ConstraintStats
     from colonnade.session import Session
+    from colonnade.store.values import SQLiteValue
 
 
 class Bulk:
-    """What the session asks of loader.bulk, also while there is nothing to ask.
-
-    stats  counters of all constraint checks of the connection
-    """
+    """What the session asks of loader.bulk, also while there is nothing to ask."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.stats = ConstraintStats()
         self._load: BulkLoad | None = None
+
+    @cached_property
+    def stats(self) -> ConstraintStats:
+        """The counters of all constraint checks of the connection."""
+        from colonnade.loader.stats import ConstraintStats
+
+        return ConstraintStats()
 
     @property
     def enabled(self) -> bool:
@@ -109,15 +111,14 @@ class Bulk:
         if self._load is not None and self._load.pending:
             self._load.validate_keys(tables, verb)
 
-    def wrote(self, statement: Statement) -> None:
-        """Rows of a table were deleted or changed: they and those that refer to them owe a check."""
-        target = statement.target
-        if self._load is None or target is None:
-            return
-        home = home_of(self._session.db, target.name, target.schema) or "main"
-        key = (fold(home), fold(target.name))
-        self._load.debt.tables.add(key)
-        self._load.debt.recheck.add(key)
+    def recheck(self, schema: str, table: str) -> None:
+        """Rows of a table were deleted or changed: they and those that refer to them owe a check.
+
+        schema, table  folded
+        """
+        if self._load is not None:
+            self._load.debt.tables.add((schema, table))
+            self._load.debt.recheck.add((schema, table))
 
     def forget_intakes(self) -> None:
         """Rows that executemanys have read so far are undone."""

@@ -111,7 +111,8 @@ class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits)
         self._session = Session(self, self._db)
         self._closed = False
         self._initialised = True
-        self._session.store.batch_size = batch_size
+        if batch_size:
+            self._session.store.batch_size = batch_size
         if bulk_load:
             self._session.bulk.switch(True)
         self._start_transactions(level, autocommit)

@@ -124,9 +124,6 @@ def _step(copy: apsw.Backup, pages: int) -> int:
 
 def _replaced(connection: Statements) -> None:
     """A database of the connection has another content: nothing that was remembered of it holds."""
-    session = connection._session
-    session.store.cache.clear()
-    session.store.invalidate()
-    session.router.forget()
+    connection._session.replaced()
     with suppress(apsw.Error):  # bytes that are no database: the next statement says so
         connection._schema_changed()

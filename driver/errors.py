@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from colonnade.sql.names import user_message
+from colonnade.sql.messages import user_message
 from colonnade.store.errors import (
     DatabaseError,
     DataError,

@@ -1,6 +1,6 @@
 """Colonnade's own PRAGMAs: what each answers and what it sets, per connection.
 
-Reports are imported when one is asked for: they need the validators, which most programs never do.
+What a PRAGMA needs of the loader and the column side is imported when it is asked for: most programs never do.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from colonnade.loader.options import parse_size
-from colonnade.sql.shown import home_of
 from colonnade.sql.statement import Pragma
 from colonnade.store.errors import OperationalError, ProgrammingError
 
@@ -87,6 +85,8 @@ def _storage_report(session: Session, pragma: Pragma) -> Answer:
 
 
 def _memory_limit(session: Session, pragma: Pragma) -> Answer | None:
+    from colonnade.loader.options import parse_size
+
     if pragma.value is None:
         return Answer(("memory_limit",), [(session.store.memory_limit,)])
     try:
@@ -124,6 +124,7 @@ def _pager_stats(session: Session, pragma: Pragma) -> Answer:
 
 def _integrity_check(session: Session, pragma: Pragma) -> Answer:
     from colonnade import soundness
+    from colonnade.sql.shown import home_of
 
     schemas = [name for name in session.db.db_names() if name != "temp"]
     if pragma.schema is not None:
@@ -135,6 +136,7 @@ def _integrity_check(session: Session, pragma: Pragma) -> Answer:
 
 def _foreign_key_check(session: Session, pragma: Pragma) -> Answer:
     from colonnade import soundness
+    from colonnade.sql.shown import home_of
 
     schema, value = _schema(session, pragma), pragma.value
     if value is not None:
@@ -193,6 +195,6 @@ def answering(session: Session, pragma: Pragma | None) -> Own | None:
     if pragma is None:
         return None
     own = OWN.get(pragma.name)
-    if own is None and pragma.name in SHARED and session.store.has_column_tables():
+    if own is None and pragma.name in SHARED and session.has_column_tables():
         own = SHARED[pragma.name]
     return own

@@ -4,7 +4,7 @@
 2. BEGIN, COMMIT, ROLLBACK and savepoints are SQLite's; bulk load validates before what would commit.
 3. Where no table is in column format and bulk load is off, every other statement is SQLite's as well.
 4. Else `sql.names` rewrites what reads the schema, bulk load takes the INSERTs that it can append, and
-   the router makes tables ready for the rest.
+   the router makes tables ready for the rest: all of that is the `columnside`, imported when it is needed.
 """
 
 from __future__ import annotations
@@ -21,22 +21,18 @@ from colonnade.bulk import Bulk
 from colonnade.changes import Changes
 from colonnade.plan import Description, Plan, describe
 from colonnade.savepoints import Savepoints, savepoint_name
-from colonnade.sql import write
-from colonnade.sql.names import introspection, register_schema_module, user_rows
-from colonnade.sql.route import Router
-from colonnade.sql.shown import home_of
+from colonnade.sql.messages import user_rows
 from colonnade.sql.statement import Statement
-from colonnade.store.database import Store
-from colonnade.texts import Texts
+from colonnade.store.presence import Presence, register, unregister
 from colonnade.watch import run_seen
-from colonnade.writing import Writing
 
 if TYPE_CHECKING:
+    from colonnade.columnside import ColumnSide
     from colonnade.connection import Connection
     from colonnade.cursor import Cursor
-
-# What key checks, chunk caches and validators may use until PRAGMA memory_limit says otherwise.
-MEMORY_LIMIT = 128 << 20
+    from colonnade.sql.route import Router
+    from colonnade.store.database import Store
+    from colonnade.texts import Texts
 
 
 class Session:
@@ -52,14 +48,10 @@ class Session:
         self.db = db
         self.storage_format = "auto"
         self.changes = Changes(db)
-        self.store = Store(db, memory_limit=MEMORY_LIMIT)
-        self.router = Router(self.store, foreign_keys=self.foreign_keys, storage_format=self._format)
+        self._presence = Presence(db)
+        self._columns: ColumnSide | None = None
         self.bulk = Bulk(self)
-        self._writing = Writing(self)
-        self.texts = Texts(self)
-        self._shows_schema = False  # whether the functions that introspection() calls are there
         self._savepoints = Savepoints()
-        self._rewritten: dict[tuple[str, bool], Plan] = {}  # by text, and whether a table is in column format
         self._deferring = False  # whether foreign keys are to be deferred in the transaction that comes next
         self._reading: WeakSet[Cursor] = WeakSet()  # cursors that may be in the middle of their rows
         self._bounds: dict[str, Callable[[Cursor, Plan, Any], None]] = {
@@ -71,29 +63,53 @@ class Session:
             "RELEASE": self._release,
         }
         db.set_rollback_hook(self._rolled_back, id=self)
+        register(db, lambda: self.store)
+
+    @property
+    def columns(self) -> ColumnSide:
+        """What tables in column format and bulk load need, imported and made when it is first asked for."""
+        if self._columns is None:
+            from colonnade.columnside import ColumnSide
+
+            self._columns = ColumnSide(self)
+        return self._columns
+
+    @property
+    def store(self) -> Store:
+        return self.columns.store
+
+    @property
+    def router(self) -> Router:
+        return self.columns.router
+
+    @property
+    def texts(self) -> Texts:
+        return self.columns.texts
+
+    def has_column_tables(self) -> bool:
+        """Whether any table is in column format."""
+        return self._presence.any() if self._columns is None else self._columns.store.has_column_tables()
 
     def foreign_keys(self) -> bool:
         """Whether the connection enforces foreign keys."""
         return bool(self.db.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1))
 
-    def _format(self) -> str:
-        return self.storage_format
-
     def close(self) -> None:
         """Let go of the connection."""
         self.db.set_rollback_hook(None, id=self)
         self.bulk.forget()
-        self.router.close()
-        self.store.close()
+        unregister(self.db)
+        if self._columns is not None:
+            self._columns.close()
 
     def refresh(self) -> None:
         """Look again whether all statements may go to SQLite as they are."""
         connection = self.connection
-        stored = self.store.has_column_tables()
+        stored = self.has_column_tables()
         plain = not (stored or self.bulk.active or self.storage_format == "column")
         if plain != connection._plain:
             connection._plain = plain
-            self._rewritten.clear()
+            self._forget_rewritten()
         if not plain:
             self.changes.show()
         connection._unverified = False
@@ -102,10 +118,23 @@ class Session:
         """SQLite's hook, for whatever ended the transaction. No statement may be run here."""
         self.bulk.forget()
         self._savepoints.clear()
-        self._rewritten.clear()
+        self._presence.forget()
+        self._forget_rewritten()
         self.connection._generation += 1
         self.connection._unverified = True
         self.connection._plain = False  # tables may be in column format again: the next statement looks
+
+    def _forget_rewritten(self) -> None:
+        if self._columns is not None:
+            self._columns.forget_rewritten()
+
+    def replaced(self) -> None:
+        """A database of the connection has another content: nothing that was remembered of it holds."""
+        self._presence.forget()
+        if self._columns is not None:
+            self.store.cache.clear()
+            self.store.invalidate()
+            self.router.forget()
 
     # --- statements --------------------------------------------------------------------------------------
 
@@ -127,6 +156,8 @@ class Session:
         else:
             self._run(cursor, plan, parameters)
         if plan.schema:
+            if plan.first in ("ATTACH", "DETACH"):
+                self.replaced()  # another database can have the name, and the schema version
             self.connection._schema_changed()
 
     def _defers(self, plan: Plan) -> bool:
@@ -159,10 +190,10 @@ class Session:
                 self._announce(plan, None)
                 with self._savepoints.marked():
                     return self.bulk.insert(insert, rows, many=True).rowcount
-            if self._written_by_rowids(statement):
+            if self._owing(statement):
                 self._announce(plan, None)
-                return self._write_many(statement, rows)
-            count = self._writing.run_many(cursor, plan, rows)
+                return self.columns.owing.run_many(statement, rows)
+            count = self.columns.writing.run_many(cursor, plan, rows)
         if plan.schema:
             self.connection._schema_changed()
         return count
@@ -188,12 +219,12 @@ class Session:
             result = self.bulk.insert(insert, iter((parameters,)), many=False)
             self._show_count(cursor, plan, result.rowcount)
             return
-        if self._written_by_rowids(statement):
+        if self._owing(statement):
             self._announce(plan, parameters)
-            self._write_by_rowids(cursor, plan, parameters)
+            self.columns.owing.run(cursor, plan, parameters)
             return
         if not statement.is_select:
-            self._writing.run(cursor, plan, parameters)
+            self.columns.writing.run(cursor, plan, parameters)
             if plan.first == "EXPLAIN" and cursor._rows is not None:
                 cursor._show(user_rows(cursor._rows), cursor.description)
             return
@@ -220,7 +251,7 @@ class Session:
 
         spliced  the statement on row parts, or the plan itself
         """
-        run, watch = self._as_run(spliced), self.connection._watch
+        run, watch = self.columns.as_run(spliced), self.connection._watch
         if run is plan or watch is None:
             yield run
             return
@@ -230,7 +261,7 @@ class Session:
 
     def to_row_format(self, statement: Statement) -> None:
         """The tables that a statement would write are in row format."""
-        self._writing.make_ready(statement, (), thaw=False)
+        self.columns.writing.make_ready(statement, (), thaw=False)
 
     def note_reading(self, cursor: Cursor) -> None:
         """The cursor may be in the middle of its rows from now on."""
@@ -258,74 +289,18 @@ class Session:
         if plan.dml:
             cursor.rowcount = count
 
-    def _as_run(self, plan: Plan) -> Plan:
-        """The plan itself, or that of the text that shows the schema as the user knows it."""
-        key = plan.text, self.store.has_column_tables()
-        found = self._rewritten.get(key)
-        if found is None:
-            rewrite = introspection(plan.statement, self.store)
-            if rewrite is not None and not self._shows_schema:
-                register_schema_module(self.db)
-                self._shows_schema = True
-            found = plan if rewrite is None else Plan(rewrite.sql)
-            if len(self._rewritten) >= 512:
-                self._rewritten.clear()
-            self._rewritten[key] = found
-        return found
-
     def busy(self) -> bool:
         """Whether a statement of the connection is still being read."""
         return any(cursor._rows is not None for cursor in self._reading)
 
-    # --- writes while rows are not validated --------------------------------------------------------------
-
-    def _written_by_rowids(self, statement: Statement) -> bool:
-        """Make buffered rows visible; then: must an UPDATE or DELETE leave its table in column format?
-
-        It must, so that rows that break a key can be repaired. For any other write SQLite needs the tables
-        that it touches in row format, which holds no row that breaks a PRIMARY KEY or UNIQUE: these keys are
-        validated now. Foreign keys stay owed.
-        """
-        if not self.bulk.pending:
-            return False
-        self.bulk.flush()
-        target = statement.target
-        if target is not None and statement.verb in ("UPDATE", "DELETE"):
-            home = home_of(self.db, target.name, target.schema)
-            if home is not None and write.suits(self.store, statement, self.router.schema(home)):
-                return True
-        self.bulk.validate_keys(self.router.touched(statement), statement.verb)
-        return False
-
-    def _write_by_rowids(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
-        statement = plan.statement
-        if statement.returning:
-            with self.changes.kept():
-                names, rows = write.returning(self.store, statement, parameters)
-            cursor._show(iter(rows), describe((name,) for name in names))
-            count = len(rows)
-            self._changed(count)
-        else:
-            count = self._write_one(statement, parameters)
-        self.bulk.wrote(statement)
-        self._show_count(cursor, plan, count)
-
-    def _write_one(self, statement: Statement, parameters: Any) -> int:
-        change = write.delete if statement.verb == "DELETE" else write.update
-        with self.changes.kept():
-            count = change(self.store, statement, parameters)
-        self._changed(count)
-        return count
+    def _owing(self, statement: Statement) -> bool:
+        """Whether a statement writes a table in column format, which rows that are not validated keep there."""
+        return self.bulk.pending and self.columns.owing.takes(statement)
 
     def _changed(self, count: int) -> None:
+        """A statement that SQLite did not run changed so many rows."""
         self.changes.unseen -= count
         self.changes.note(count)
-
-    def _write_many(self, statement: Statement, rows: Iterator[Any]) -> int:
-        try:
-            return sum(self._write_one(statement, parameters) for parameters in rows)
-        finally:
-            self.bulk.wrote(statement)
 
     # --- PRAGMAs -------------------------------------------------------------------------------------------
 
@@ -368,7 +343,7 @@ class Session:
 
     def settle(self) -> None:
         """What the freeze policy wants to happen before COMMIT."""
-        if self.store.policy.waiting and self.db.in_transaction:
+        if self._columns is not None and self.store.policy.waiting and self.db.in_transaction:
             with self.changes.kept():
                 self.router.before_commit(self.busy)
 
@@ -386,7 +361,9 @@ class Session:
             if self._savepoints.before_mark(name):
                 self.bulk.forget_intakes()
             self._savepoints.rolled_back(name)
-            self.router.after(plan.statement)
+            self._presence.forget()
+            if self._columns is not None:
+                self.router.after(plan.statement)
             self.connection._schema_changed()
 
     def _savepoint(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:

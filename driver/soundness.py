@@ -15,7 +15,7 @@ import apsw
 from colonnade.loader.checking import ValidateLimits
 from colonnade.loader.validate import check_foreign_key
 from colonnade.loader.violations import ViolationBatch
-from colonnade.sql.names import user_message
+from colonnade.sql.messages import user_message
 from colonnade.sql.objects import Schema, TableDef
 from colonnade.sql.shown import schema_rows
 from colonnade.sql.statement import Pragma

@@ -1,18 +1,15 @@
-"""Shadow names out, the user's names in: messages, and statements that read the schema."""
+"""Shadow names out, the user's names in, where a statement reads the schema."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from colonnade.sql.shown import PRAGMAS, PREFIX, TABLES, register_schema_module
 from colonnade.sql.statement import Pragma, Statement
 from colonnade.sql.tokens import Kind, Reader, Token, quote
 from colonnade.store.database import Store
-from colonnade.store.format import ROWS
 
-__all__ = ["Rewrite", "introspection", "register_schema_module", "user_message", "user_rows"]
+__all__ = ["Rewrite", "introspection", "register_schema_module"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +17,6 @@ class Rewrite:
     """What to run instead of the user's text: the same parameters, and rows of the same columns."""
 
     sql: str
-
-
-def user_message(message: str) -> str:
-    """A message of SQLite's with the user's names: `t_cln_rows.a` is `t.a` to them."""
-    return message.replace(ROWS, "") if ROWS in message else message
-
-
-def user_rows(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """The rows of an EXPLAIN with the user's names."""
-    for row in rows:
-        yield tuple(user_message(cell) if isinstance(cell, str) else cell for cell in row)
 
 
 _STANDS_FOR = {

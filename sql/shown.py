@@ -16,8 +16,9 @@ from typing import Any
 import apsw
 
 from colonnade.sql.tokens import quote, spell
-from colonnade.store.catalog import ShadowNames, column_table_names, read_meta
+from colonnade.store.catalog import ShadowNames, read_meta
 from colonnade.store.format import PIN, ROWS, SHADOW_SUFFIXES
+from colonnade.store.presence import column_table_names
 
 Row = tuple[Any, ...]
 PREFIX = "colonnade_"

@@ -6,7 +6,6 @@ Nothing here is trusted: what a damaged file can get wrong is Corrupt.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,16 +16,11 @@ import apsw
 from colonnade.store import format as disk
 from colonnade.store.errors import Corrupt
 from colonnade.store.keycode import KeySpec
+from colonnade.store.presence import quote as quote
 from colonnade.store.switches import Guards
 from colonnade.store.values import SQLiteValue
 
-_USES_MODULE = re.compile(rf"\busing\s+{disk.MODULE_NAME}\s*(\(\s*\))?\s*$", re.IGNORECASE)
 ROWID_NAMES = ("rowid", "_rowid_", "oid")
-
-
-def quote(name: str) -> str:
-    """The name as an identifier in SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def fetch_all(db: apsw.Connection, sql: str, values: Sequence[SQLiteValue] = ()) -> list[Any]:
@@ -117,15 +111,6 @@ class TableInfo:
     autoincrement: bool
     guards: Guards
     key_specs: tuple[KeySpec, ...]
-
-
-def column_table_names(db: apsw.Connection, schema: str) -> list[str]:
-    """The names of the tables of a schema that are in column format, as their DDL spells them."""
-    rows = db.execute(
-        f"SELECT name, sql FROM {quote(schema)}.sqlite_schema"
-        " WHERE type='table' AND rootpage=0 AND sql LIKE 'create virtual table%' ORDER BY name"
-    )
-    return [name for name, sql in rows if _USES_MODULE.search(sql)]
 
 
 def read_info(db: apsw.Connection, names: ShadowNames) -> TableInfo:

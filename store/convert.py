@@ -16,7 +16,6 @@ import apsw
 from colonnade.store import format as disk
 from colonnade.store.catalog import (
     ShadowNames,
-    column_table_names,
     describe,
     fetch_one,
     quote,
@@ -24,6 +23,7 @@ from colonnade.store.catalog import (
     rowid_alias,
     write_meta,
 )
+from colonnade.store.presence import column_table_names
 from colonnade.store.switches import DEFENSIVE, FOREIGN_KEYS, LEGACY_ALTER, WRITABLE_SCHEMA, switched
 
 Texts = dict[tuple[str, str], str]  # (type, name) -> sql

@@ -10,7 +10,6 @@ from colonnade.store import convert as formats
 from colonnade.store import freeze
 from colonnade.store.catalog import (
     ShadowNames,
-    column_table_names,
     describe,
     exact_name,
     fetch_one,
@@ -22,10 +21,10 @@ from colonnade.store.errors import OperationalError
 from colonnade.store.hints import WriteHints, clamp_batch, declared_bytes, write_hints
 from colonnade.store.pager import Pager, SqlitePager
 from colonnade.store.policy import Policy
+from colonnade.store.presence import column_table_names, register, unregister
 from colonnade.store.state import BlockCache, GroupIds, Stamps
 from colonnade.store.switches import unnoticed
 from colonnade.store.table import ColumnTable
-from colonnade.store.vtable import register
 
 # Of the memory limit, what may hold chunks and blocks for look-ups.
 _CACHE_SHARE = 4
@@ -35,9 +34,11 @@ class Store:
     """Column-format tables of one apsw connection. All methods belong to the thread that uses the connection.
 
     batch_size    rows in a batch as the user wishes; 0 leaves it to the write hints
+    explains      words for a plan of the virtual table, while a statement is explained and not run
+    registered    whether the connection knows the module of virtual tables already (`presence`)
     """
 
-    def __init__(self, db: apsw.Connection, *, memory_limit: int) -> None:
+    def __init__(self, db: apsw.Connection, *, memory_limit: int, registered: bool = False) -> None:
         self.db = db
         self.pager: Pager = SqlitePager(db)
         self.batch_size = 0
@@ -46,9 +47,11 @@ class Store:
         self.policy = Policy(self)
         self._memory_limit = memory_limit
         self._schemas: dict[str, tuple[int, dict[str, ColumnTable]]] = {}
+        self.explains: Callable[[ColumnTable, str], str] | None = None
         self._warned: set[str] = set()
         db.set_rollback_hook(self.invalidate, id=self)
-        register(self)
+        if not registered:
+            register(db, lambda: self)
 
     @property
     def memory_limit(self) -> int:
@@ -62,7 +65,7 @@ class Store:
     def close(self) -> None:
         """Lets go of the connection, which stays open; it can read no column-format table from then on."""
         self.db.set_rollback_hook(None, id=self)
-        self.db.create_module("colonnade", None)
+        unregister(self.db)
         self.cache.clear()
         self._schemas.clear()
 

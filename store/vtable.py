@@ -7,11 +7,10 @@ complete, never exact.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import apsw
 
-from colonnade.store import format as disk
 from colonnade.store.catalog import ShadowNames, fetch_all, quote
 from colonnade.store.cursor import TableCursor
 from colonnade.store.errors import OperationalError
@@ -22,30 +21,14 @@ if TYPE_CHECKING:
     from colonnade.store.table import ColumnTable
 
 
-def register(store: Store) -> None:
-    """Makes the connection able to read tables in column format."""
-    module: Any = Module(store)  # apsw's protocols also demand the methods of tables that are written
-    store.db.create_module(disk.MODULE_NAME, module, use_bestindex_object=True, read_only=True)
-
-
-class Module:
-    """What SQLite asks about the module and about a table before it reads it."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def Connect(  # noqa: N802 - the names are apsw's
-        self, db: apsw.Connection, module: str, schema: str, name: str, *arguments: Any
-    ) -> tuple[str, VirtualTable]:
-        names = ShadowNames(schema, name)
-        listed = fetch_all(db, f"PRAGMA {quote(schema)}.table_list({quote(names.rows_name)})")
-        mine = [row for row in listed if row[0].lower() == schema.lower()]
-        if not mine:
-            raise OperationalError(f"no such table: {schema}.{names.rows_name}")
-        return declaration(db, names, strict=bool(mine[0][5])), VirtualTable(self._store, names)
-
-    # No ShadowName: apsw has room for 33 modules with one in a process, and each connection registers its own.
-    Create = Connect
+def connect(store: Store, schema: str, name: str) -> tuple[str, VirtualTable]:
+    """What SQLite asks about a table before it reads it."""
+    db, names = store.db, ShadowNames(schema, name)
+    listed = fetch_all(db, f"PRAGMA {quote(schema)}.table_list({quote(names.rows_name)})")
+    mine = [row for row in listed if row[0].lower() == schema.lower()]
+    if not mine:
+        raise OperationalError(f"no such table: {schema}.{names.rows_name}")
+    return declaration(db, names, strict=bool(mine[0][5])), VirtualTable(store, names)
 
 
 def declaration(db: apsw.Connection, names: ShadowNames, *, strict: bool) -> str:
@@ -73,8 +56,10 @@ class VirtualTable:
             raise OperationalError(f"no such table: {self._names.name}")
         return found
 
-    def BestIndexObject(self, info: apsw.IndexInfo) -> bool:  # noqa: N802
+    def BestIndexObject(self, info: apsw.IndexInfo) -> bool:  # noqa: N802 - the names are apsw's
         best_index(self.table(), info)
+        if self._store.explains is not None:
+            info.idxStr = self._store.explains(self.table(), info.idxStr)
         return True
 
     def Open(self) -> TableCursor:  # noqa: N802

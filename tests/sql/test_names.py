@@ -8,7 +8,8 @@ from typing import Any
 import apsw
 import pytest
 
-from colonnade.sql.names import introspection, register_schema_module, user_message
+from colonnade.sql.messages import user_message
+from colonnade.sql.names import introspection, register_schema_module
 from colonnade.sql.statement import parse
 from colonnade.store.database import Store
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import apsw
 import pytest
 
-from colonnade.sql.names import user_message
+from colonnade.sql.messages import user_message
 from colonnade.sql.route import Router
 from colonnade.sql.statement import parse
 from colonnade.store.database import Store

@@ -1,0 +1,70 @@
+"""The column side of a session: what tables in column format and bulk load need.
+
+Nothing else in the driver imports the store. Programs whose tables are all in row format never come here, and so
+start, and collect garbage, without numpy and pyarrow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colonnade.owing import Owing
+from colonnade.plan import Plan
+from colonnade.sql.names import introspection, register_schema_module
+from colonnade.sql.route import Router
+from colonnade.store.database import Store
+from colonnade.texts import Texts
+from colonnade.writing import Writing
+
+if TYPE_CHECKING:
+    from colonnade.session import Session
+
+# What key checks, chunk caches and validators may use until PRAGMA memory_limit says otherwise.
+MEMORY_LIMIT = 128 << 20
+
+
+class ColumnSide:
+    """Of one session, made when it first needs it.
+
+    store    its tables in column format
+    router   makes them ready for what is written
+    writing  runs statements that write them
+    owing    runs them while rows owe a validation
+    texts    reads INSERTs of literals under bulk load
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.store = Store(session.db, memory_limit=MEMORY_LIMIT, registered=True)
+        self.router = Router(
+            self.store, foreign_keys=session.foreign_keys, storage_format=lambda: session.storage_format
+        )
+        self.writing = Writing(session)
+        self.owing = Owing(session)
+        self.texts = Texts(session)
+        self._shows_schema = False  # whether the functions that introspection() calls are there
+        self._rewritten: dict[tuple[str, bool], Plan] = {}  # by text, and whether a table is in column format
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.router.close()
+        self.store.close()
+
+    def forget_rewritten(self) -> None:
+        """What statements mean may have changed."""
+        self._rewritten.clear()
+
+    def as_run(self, plan: Plan) -> Plan:
+        """The plan itself, or that of the text that shows the schema as the user knows it."""
+        key = plan.text, self.store.has_column_tables()
+        found = self._rewritten.get(key)
+        if found is None:
+            rewrite = introspection(plan.statement, self.store)
+            if rewrite is not None and not self._shows_schema:
+                register_schema_module(self._session.db)
+                self._shows_schema = True
+            found = plan if rewrite is None else Plan(rewrite.sql)
+            if len(self._rewritten) >= 512:
+                self._rewritten.clear()
+            self._rewritten[key] = found
+        return found
