@@ -105,10 +105,11 @@ class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits)
         self._own(check_same_thread=check_same_thread)
         self._start_statements(cached_statements)
         self._start_shaping(detect_types)
-        self._unverified = not self._private  # tables may have changed their format since we looked
-        self._plain = self._private  # nothing of Colonnade's is in use: statements go to SQLite as they are
         self.row_factory = None
         self._session = Session(self, self._db)
+        # whether nothing of Colonnade's is in use: statements go to SQLite as they are
+        self._plain = self._private and self._session.storage_format != "column"
+        self._unverified = not self._plain  # tables may have changed their format since we looked
         self._closed = False
         self._initialised = True
         if batch_size:

@@ -5,9 +5,9 @@ What a PRAGMA needs of the loader and the column side is imported when it is ask
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from colonnade.sql.statement import Pragma
 from colonnade.store.errors import OperationalError, ProgrammingError
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from colonnade.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The rows of a PRAGMA that gives some."""
 
     columns: Sequence[str]
@@ -39,6 +38,18 @@ def is_on(value: str) -> bool:
 
 
 _FORMATS = ("auto", "row", "column")
+FORMAT_VARIABLE = "COLONNADE_STORAGE_FORMAT"
+
+
+def first_format() -> str:
+    """The storage format that a new connection has: the environment's, else "auto". Raises OperationalError.
+
+    So a program, or its test suite, runs in another format as it is, with all the processes that it starts.
+    """
+    wanted = os.environ.get(FORMAT_VARIABLE) or "auto"
+    if wanted.lower() not in _FORMATS:
+        raise OperationalError(f"{FORMAT_VARIABLE} takes {_listed(_FORMATS)}, not {wanted!r}")
+    return wanted.lower()
 
 
 def _bulk_load(session: Session, pragma: Pragma) -> Answer | None:

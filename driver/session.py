@@ -46,7 +46,7 @@ class Session:
         # Not a reference: SQLite's hooks hold the session, and a connection that is dropped must be closed.
         self.connection: Connection = cast("Connection", proxy(connection))
         self.db = db
-        self.storage_format = "auto"
+        self.storage_format = pragmas.first_format()
         self.changes = Changes(db)
         self._presence = Presence(db)
         self._columns: ColumnSide | None = None

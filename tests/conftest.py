@@ -1,4 +1,8 @@
-"""Fixtures that several folders share: TPC-H files at scale 0.01, and the same rows in sqlite3."""
+"""What several folders share: TPC-H files at scale 0.01, the same rows in sqlite3, and tests of one storage format.
+
+A run has the storage format that COLONNADE_STORAGE_FORMAT names, so that the same tests say what they claim of each.
+A test that is about one format has the mark `storage_format(name, reason)`, and runs in that one always.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,34 @@ import os
 import shutil
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from colonnade.loader.tpch import TPCH_DDL, TPCH_TABLES, generate
+from colonnade.pragmas import FORMAT_VARIABLE
 
 SCALE = 0.01
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Around a test and its fixtures: the environment's storage format is the one that the test is about."""
+    mark = item.get_closest_marker("storage_format")
+    if mark is None:
+        return (yield)
+    storage_format, reason = mark.args
+    assert reason, item.nodeid
+    before = os.environ.get(FORMAT_VARIABLE)
+    os.environ[FORMAT_VARIABLE] = storage_format
+    try:
+        return (yield)
+    finally:
+        if before is None:
+            del os.environ[FORMAT_VARIABLE]
+        else:
+            os.environ[FORMAT_VARIABLE] = before
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,7 @@ def run(
             **os.environ,
             "PYTHONPATH": str(HERE / "standin"),
             "PYTHONDONTWRITEBYTECODE": "1",
-            "STANDIN_STORAGE_FORMAT": storage_format,
+            "COLONNADE_STORAGE_FORMAT": storage_format,
         },
         capture_output=True,
         text=True,

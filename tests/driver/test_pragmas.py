@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import colonnade
+from colonnade.pragmas import FORMAT_VARIABLE
 
 
 @pytest.fixture
@@ -73,6 +75,31 @@ def test_what_a_pragma_cannot_take_is_refused(
     with pytest.raises(colonnade.OperationalError) as caught:
         pragma(connection, text)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("named", "given"), [(None, "auto"), ("", "auto"), ("row", "row"), ("column", "column"), ("COLUMN", "column")]
+)
+def test_the_environment_names_the_storage_format_of_new_connections(
+    named: str | None, given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv(FORMAT_VARIABLE, raising=False)
+    if named is not None:
+        monkeypatch.setenv(FORMAT_VARIABLE, named)
+    for place in (":memory:", tmp_path / "new.db"):
+        connection = colonnade.connect(place)
+        assert pragma(connection, "storage_format") == (["storage_format"], [(given,)])
+        connection.execute("CREATE TABLE t(a)")
+        connection.execute("INSERT INTO t VALUES(1)")
+        assert pragma(connection, "storage_report")[1][0][1] == ("column" if given == "column" else "row")
+        connection.close()
+
+
+def test_an_unknown_storage_format_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FORMAT_VARIABLE, "diagonal")
+    with pytest.raises(colonnade.OperationalError) as caught:
+        colonnade.connect(":memory:")
+    assert str(caught.value) == f"{FORMAT_VARIABLE} takes auto, row or column, not 'diagonal'"
 
 
 def test_settings_belong_to_one_connection(connection: colonnade.Connection) -> None:

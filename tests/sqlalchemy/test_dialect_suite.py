@@ -21,12 +21,12 @@ MEMORY, FILE = "", "/suite.db"
 Outcomes = dict[str, str]
 
 
-def run_suite(url: str, group: str, folder: Path, storage_format: str = "") -> Outcomes:
+def run_suite(url: str, group: str, folder: Path, storage_format: str = "auto") -> Outcomes:
     """Test -> "passed", "skipped", or what went wrong. Tests are named without dialect and version."""
     report = folder / "report.xml"
     folder.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment["SUITE_STORAGE_FORMAT"] = storage_format
+    environment["COLONNADE_STORAGE_FORMAT"] = storage_format
     command = [
         sys.executable,
         "-m",
@@ -62,7 +62,7 @@ def wrong(outcomes: Outcomes) -> list[str]:
     return [f"{name}:\n{what}" for name, what in outcomes.items() if what not in ("passed", "skipped")]
 
 
-def check_beside_stock(database: str, group: str, folder: Path, storage_format: str = "") -> None:
+def check_beside_stock(database: str, group: str, folder: Path, storage_format: str = "auto") -> None:
     ours = run_suite(f"colonnade://{database}", group, folder / "ours", storage_format)
     assert not wrong(ours), "\n".join(wrong(ours))
     stock = run_suite(f"sqlite://{database}", group, folder / "stock")
