@@ -35,6 +35,7 @@ class Plan:
     empty        there is nothing but comments
     returns      whether it can have rows at all
     native       goes to SQLite as it is, with nothing before and nothing after
+    reads        a native SELECT, which may read tables in column format too
     schema       whether it may change the schema, or what statements mean
     named        whether it may have parameters with names, and giving them by position is deprecated
     columns      name and declared type of each column of its rows, as they were in `generation` of the
@@ -52,6 +53,7 @@ class Plan:
         "generation",
         "named",
         "native",
+        "reads",
         "returns",
         "schema",
         "text",
@@ -78,6 +80,7 @@ class Plan:
             or self.first in _BOUNDS
             or ("_" in text and _SYSTEM.search(text))
         )
+        self.reads = self.native and self.first == "SELECT"
         self.named = _NAMED_BY_POSITION and _NAMED.search(text) is not None
         self.columns: Columns = ()
         self.description: Description | None = None

@@ -140,6 +140,11 @@ class Session:
 
     def execute(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         """Run one statement on a cursor."""
+        if plan.reads and not (self.connection._unverified or self.bulk.active):
+            self._deferring = False
+            cursor._run_query(plan, parameters)
+            self._reading.add(cursor)
+            return
         if plan.empty:
             return
         if plan.first == "PRAGMA" and self._own_pragma(cursor, plan):

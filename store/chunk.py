@@ -12,7 +12,7 @@ import pyarrow as pa
 from colonnade.store import codec
 from colonnade.store.codec import Codec
 from colonnade.store.encodings import decoder_for
-from colonnade.store.encodings.base import Block, Packed, require
+from colonnade.store.encodings.base import Block, One, Packed, require
 from colonnade.store.encodings.choose import choose
 from colonnade.store.errors import Corrupt
 from colonnade.store.format import (
@@ -141,7 +141,6 @@ class ChunkReader:
         "_decoder",
         "_directory",
         "_nulls",
-        "_sound",
         "block_count",
         "block_rows",
         "kind",
@@ -170,7 +169,6 @@ class ChunkReader:
         require(flags in (0, FLAG_NULLS), f"unknown flags {flags}")
         self.kind, self._codec, self._nulls = Kind(kind), codec.BY_ID.get(codec_id), bool(flags)
         self._directory = memoryview(view[CHUNK_HEADER.size : params_at]).cast("I")  # 3 fields a block
-        self._sound: dict[int, memoryview] = {}  # blocks that `direct` has read
         self._decoder = decoder_for(encoding_id, self.kind, view[params_at : self._blocks_at])
 
     def column(self) -> Column:
@@ -184,22 +182,22 @@ class ChunkReader:
     def value(self, row: int) -> SQLiteValue:
         """One value, as Python has it."""
         number, at = divmod(row, self.block_rows)
-        direct = self.direct(number, at)
-        return value_at(self.block(number), at) if direct is None else direct[0]
+        read = self.one(number)
+        return value_at(self.block(number), at) if read is None else read(at)
 
-    def direct(self, number: int, row: int) -> tuple[SQLiteValue] | None:
-        """One value of a block without decoding the block; None where the encoding cannot do that."""
+    def one(self, number: int) -> One | None:
+        """Reads single values of a block without decoding the block; None where the encoding cannot do that."""
         if self._codec is not None:
             return None
-        data = self._sound.get(number)
-        if data is None:
-            data = self._sound[number] = memoryview(self._read((number,))[0].data)
-        rows = min(self.block_rows, self.rows - number * self.block_rows)
-        if self._nulls:
-            if not data[row >> 3] >> (row & 7) & 1:
-                return (None,)
-            data = data[(rows + 7) // 8 :]
-        return self._decoder.value(data, rows, row)
+        block = self._read((number,))[0]
+        if not self._nulls:
+            return self._decoder.one(block.data, block.rows)
+        valid = block.take((block.rows + 7) // 8)
+        read = self._decoder.one(block.data[block.at :], block.rows)
+        if read is None:
+            return None
+        present = read
+        return lambda row: present(row) if valid[row >> 3] >> (row & 7) & 1 else None
 
     def take(self, positions: IntArray) -> Column:
         """The values at `positions`, (n,) int64 0 to rows - 1, in their order; decodes only their blocks."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Values = list[SQLiteValue]
 _NOTHING: Values = []
+_NO_BATCHES: Iterator[RowBatch] = iter(())
 _FIRST_ROWS, _GROWTH, _MOST_ROWS = 64, 4, 4096  # rows turned into Python objects at a time
 
 
@@ -41,19 +42,20 @@ class TableCursor:
     def __init__(self, table: ColumnTable) -> None:
         self._table = table
         self._alias = table.alias_position
-        self._open = False
-        self._stop()
-
-    def _stop(self) -> None:
-        if self._open:
-            self._table.open_scans -= 1
-        self._open = False
-        self._done = True
+        self._open, self._done = False, True
         self._at = self._count = 0
         self._columns: list[Values] = []
-        self._batches: Iterator[RowBatch] = iter(())
+        self._batches: Iterator[RowBatch] = _NO_BATCHES
         self._rest: RowBatch | None = None
         self._wanted: tuple[int, ...] = ()
+
+    def _stop(self) -> None:
+        self._done = True
+        if self._open:
+            self._open = False
+            self._table.open_scans -= 1
+            self._batches, self._rest = _NO_BATCHES, None
+        self._columns = []
 
     def Filter(self, number: int, text: str | None, arguments: tuple[SQLiteValue, ...]) -> None:  # noqa: N802
         self._stop()
@@ -61,7 +63,8 @@ class TableCursor:
         self._wanted = plan.positions
         # One more list for the rowids: SQLite's column number for them, -1, is then an index like the others.
         self._columns = [_NOTHING] * (len(self._table.columns) + 1)
-        ids = [self._table.column_ids[position] for position in plan.positions]
+        known = self._table.column_ids
+        ids = [known[position] for position in plan.positions]
         if plan.rowid_at is not None:
             state = self._table.state()
             if not state.unchecked:
@@ -80,10 +83,10 @@ class TableCursor:
             rowid = bounds[0]
         row = reads.row(self._table, state, rowid, ids)
         if row is not None:
-            self._show([row[0]], [[value] for value in row[1:]])
+            self._show([rowid], [[value] for value in row])
 
     def _begin(self, batches: Iterator[RowBatch]) -> None:
-        self._batches = batches
+        self._batches, self._count = batches, 0
         self._table.open_scans += 1
         self._open = True
         self._advance()

@@ -46,7 +46,8 @@ class Store:
         self.cache = BlockCache(memory_limit // _CACHE_SHARE)
         self.policy = Policy(self)
         self._memory_limit = memory_limit
-        self._schemas: dict[str, tuple[int, dict[str, ColumnTable]]] = {}
+        self._schemas: dict[str, tuple[int | None, dict[str, ColumnTable]]] = {}
+        self.epoch = 0  # another one each time the tables are looked at anew
         self.explains: Callable[[ColumnTable, str], str] | None = None
         self._warned: set[str] = set()
         db.set_rollback_hook(self.invalidate, id=self)
@@ -73,7 +74,9 @@ class Store:
         """Forgets which tables are in column format. To be called after ROLLBACK TO a savepoint, ATTACH and
         DETACH, which can bring back a schema version that meant something else; ROLLBACK is noticed.
         """
-        self._schemas.clear()
+        self.epoch += 1
+        for schema, (_, tables) in self._schemas.items():
+            self._schemas[schema] = (None, tables)
 
     # --- which tables ----------------------------------------------------------------------------------
 
@@ -93,9 +96,14 @@ class Store:
         version: int = fetch_one(self.db, f"PRAGMA {quote(schema)}.schema_version")
         known = self._schemas.get(schema)
         if known is None or known[0] != version:
-            found = {}
+            self.epoch += 1
+            before, found = known[1] if known else {}, {}
             for name in column_table_names(self.db, schema):
-                found[name.lower()] = ColumnTable(self, read_info(self.db, ShadowNames(schema, name)))
+                info = read_info(self.db, ShadowNames(schema, name))
+                table = before.get(name.lower())
+                # The same object as long as it is the same table: cursors count themselves in it.
+                same = table is not None and table.info == info
+                found[name.lower()] = table if table is not None and same else ColumnTable(self, info)
             known = self._schemas[schema] = (version, found)
         return known[1]
 

@@ -172,24 +172,49 @@ def open_group(
         chunk = pool.chunk(key, group_id, column_id)
         if chunk is None:
             data = table.store.pager.read_chunk(table.names, disk.chunk_id(group_id, column_id))
-            chunk = ChunkReader(data)
-            pool.put_chunk(key, group_id, column_id, chunk, len(data))
-        return CachedChunk(pool, (key, group_id, column_id), chunk) if blocks else chunk
+            chunk = pool.put_chunk(key, group_id, column_id, ChunkReader(data), len(data))
+        return chunk if blocks else chunk.reader
 
     return GroupReader(group, table.rowid_column, bitmap, open_chunk, table.counters)
 
 
+def look_up(table: ColumnTable, state: TableState, group: RowGroupInfo) -> GroupReader:
+    """See ColumnTable.look_up; `state` is the table's present one."""
+    reader = state.look_ups.get(group.group_id)
+    if reader is None:
+        bitmap = state.tombstones.get(group.group_id)
+        reader = open_group(table, group, bitmap, table.store.cache, blocks=True)
+        state.look_ups[group.group_id] = reader
+    return reader
+
+
+def _values(cache: BlockCache, reader: GroupReader, column_ids: Sequence[int], at: int) -> list[SQLiteValue]:
+    """The values of some columns in one row."""
+    at_hand = reader.at_hand
+    if reader.kept_since != cache.dropped:
+        at_hand.clear()
+    try:
+        return [at_hand[column_id](at) for column_id in column_ids]
+    except KeyError:
+        values = []
+        for column_id in column_ids:
+            read = at_hand[column_id] = reader.single(column_id)
+            values.append(read(at))
+        reader.kept_since = cache.dropped
+        return values
+
+
 def row(
     table: ColumnTable, state: TableState, rowid: int, column_ids: Sequence[int]
-) -> tuple[SQLiteValue, ...] | None:
-    """One row by its rowid: the rowid, then the columns. Decodes one block a column at most.
+) -> Sequence[SQLiteValue] | None:
+    """One row by its rowid: the columns. Decodes one block a column at most.
 
     state  the table's present one
     """
     for group in state.holding(rowid):
-        bitmap = state.tombstones.get(group.group_id)
-        reader = open_group(table, group, bitmap, table.store.cache, blocks=True)
+        reader = look_up(table, state, group)
         at = reader.position(rowid)
         if at is not None:
-            return (rowid, *(reader.value(i, at) for i in column_ids))
-    return table.row_part.row(rowid, column_ids)
+            return _values(table.store.cache, reader, column_ids, at)
+    found = table.row_part.row(rowid, column_ids)
+    return None if found is None else found[1:]

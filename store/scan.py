@@ -164,6 +164,7 @@ class GroupReader:
     """Block-wise reading of one row group: rowids first, then the filter columns, then the rest.
 
     open_chunk  gives the chunk of a column id, and may give a new one each time
+    at_hand     what reads single values, by column id, while the cache is as in `kept_since` (BlockCache.dropped)
     """
 
     def __init__(
@@ -177,6 +178,8 @@ class GroupReader:
         self.group, self._rowid_column, self._open = group, rowid_column, open_chunk
         self._counters, self._bitmap = counters, bitmap
         self._live: BoolArray | None = None
+        self.at_hand: dict[int, Callable[[int], SQLiteValue]] = {}
+        self.kept_since = -1
 
     @property
     def live(self) -> BoolArray | None:
@@ -309,6 +312,10 @@ class GroupReader:
     def value(self, column_id: int, row: int) -> SQLiteValue:
         """One value, as Python has it."""
         return self._chunk(column_id).value(row)
+
+    def single(self, column_id: int) -> Callable[[int], SQLiteValue]:
+        """Reads single values of a column."""
+        return self._chunk(column_id).value
 
     def position(self, rowid: int) -> int | None:
         """Where the live row with this rowid is."""

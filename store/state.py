@@ -17,13 +17,17 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from colonnade.store.chunk import ChunkReader
+from colonnade.store.encodings.base import One
 from colonnade.store.keyindex import KeyZone
 from colonnade.store.pager import RowGroupInfo
-from colonnade.store.values import Column, IntArray, SQLiteValue, value_at
+from colonnade.store.values import SCALAR_KINDS, Column, IntArray, SQLiteValue, value_at
 from colonnade.store.zonemap import ZoneMap
+
+if TYPE_CHECKING:
+    from colonnade.store.scan import GroupReader
 
 
 @dataclass(slots=True)
@@ -32,6 +36,7 @@ class TableState:
 
     tombstones  the exception: one bit a row, of the row groups that have any
     unchecked   some row group still owes the checks of a bulk load, so that a rowid may stand twice in it
+    look_ups    readers of row groups for a few rows (ColumnTable.look_up), by row group id
     """
 
     stamp: str
@@ -40,6 +45,7 @@ class TableState:
     zones: dict[int, dict[int, ZoneMap]] = field(default_factory=dict)
     key_zones: dict[str, dict[int, KeyZone]] = field(default_factory=dict)
     unchecked: bool = field(init=False)
+    look_ups: dict[int, GroupReader] = field(default_factory=dict)
     _firsts: list[int] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,6 +72,7 @@ class TableState:
             for group in self.groups
         ]
         after.tombstones = {**self.tombstones, **{group_id: bitmap for group_id, (bitmap, _) in dead.items()}}
+        after.look_ups = {group_id: read for group_id, read in self.look_ups.items() if group_id not in dead}
         return after
 
     def inherit(
@@ -141,19 +148,34 @@ class BlockCache:
 
     The one of the connection is for look-ups: a scan, which would only push out what they come back to, has a
     small one of its own for the chunks that it has open.
+
+    dropped  another number once anything has been dropped: whoever keeps a chunk at hand, which is quicker than
+             to ask for it, has to ask again then
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.bytes = 0
+        self.bytes = self.dropped = 0
         self._entries: OrderedDict[_Entry, tuple[Any, int]] = OrderedDict()
 
-    def chunk(self, key: str, group_id: int, column_id: int) -> ChunkReader | None:
-        found = self._get((key, group_id, column_id, -1))
-        return found if isinstance(found, ChunkReader) else None
+    def chunk(self, key: str, group_id: int, column_id: int) -> CachedChunk | None:
+        """A chunk that was put."""
+        entry = key, group_id, column_id, -1
+        found = self._entries.get(entry)
+        if found is None:
+            return None
+        self._entries.move_to_end(entry)
+        chunk: CachedChunk = found[0]
+        return chunk
 
-    def put_chunk(self, key: str, group_id: int, column_id: int, chunk: ChunkReader, size: int) -> None:
-        self._put((key, group_id, column_id, -1), chunk, size)
+    def put_chunk(
+        self, key: str, group_id: int, column_id: int, chunk: ChunkReader, size: int
+    ) -> CachedChunk:
+        """Keeps a chunk of `size` bytes; returns it."""
+        entry = key, group_id, column_id
+        cached = CachedChunk(self, entry, chunk)
+        self._put((*entry, -1), cached, size)
+        return cached
 
     def block(self, key: str, group_id: int, column_id: int, number: int) -> Column | None:
         found = self._get((key, group_id, column_id, number))
@@ -180,41 +202,73 @@ class BlockCache:
         self.bytes += size - (old[1] if old else 0)
         self._entries[entry] = (value, size)
         while self.bytes > self.limit and self._entries:
-            _, (_, freed) = self._entries.popitem(last=False)
+            (*of, block), (_, freed) = self._entries.popitem(last=False)
             self.bytes -= freed
+            self._lost(tuple(of), block)
+
+    def _lost(self, of: tuple[Any, ...], block: int) -> None:
+        """What leads to an entry without asking for it goes with it."""
+        self.dropped += 1
+        chunk = self._entries.get((*of, -1))
+        if chunk is not None and block >= 0:
+            chunk[0].forget(block)
 
     def forget(self, key: str, group_id: int | None = None) -> None:
         """Drops everything about one table, or about one of its row groups."""
         of = [entry for entry in self._entries if entry[0] == key and group_id in (None, entry[1])]
         for entry in of:
             self.bytes -= self._entries.pop(entry)[1]
+        self.dropped += 1
 
     def clear(self) -> None:
         self._entries.clear()
         self.bytes = 0
+        self.dropped += 1
 
 
 class CachedChunk:
-    """A chunk whose decoded blocks go through the cache."""
+    """A chunk whose decoded blocks go through the cache.
 
-    __slots__ = ("_cache", "_chunk", "_id", "block_rows", "rows")
+    reader   the chunk without the cache
+    """
+
+    __slots__ = ("_cache", "_id", "_last", "_ones", "_shift", "block_rows", "reader", "rows")
 
     def __init__(self, cache: BlockCache, chunk_id: tuple[str, int, int], chunk: ChunkReader) -> None:
-        self._cache, self._id, self._chunk = cache, chunk_id, chunk
+        self._cache, self._id, self.reader = cache, chunk_id, chunk
         self.rows, self.block_rows = chunk.rows, chunk.block_rows
+        self._shift, self._last = chunk.block_rows.bit_length() - 1, chunk.block_rows - 1  # a power of two
+        self._ones: dict[int, One] = {}
 
     def block(self, number: int) -> Column:
         block = self._cache.block(*self._id, number)
         if block is None:
-            block = self._chunk.block(number)
+            block = self.reader.block(number)
             self._cache.put_block(*self._id, number, block)
         return block
 
     def take(self, positions: IntArray) -> Column:
-        return self._chunk.take(positions)
+        return self.reader.take(positions)
 
     def value(self, row: int) -> SQLiteValue:
         """One value: out of the bytes of its block where the encoding can, else of the decoded block."""
-        number, at = divmod(row, self.block_rows)
-        direct = self._chunk.direct(number, at)
-        return value_at(self.block(number), at) if direct is None else direct[0]
+        number = row >> self._shift
+        one = self._ones.get(number)
+        if one is None:
+            dropped = self._cache.dropped
+            one = self.reader.one(number) or _of_decoded(self.block(number))
+            if dropped == self._cache.dropped:  # else the block may be gone from the cache again
+                self._ones[number] = one
+        return one(row & self._last)
+
+    def forget(self, number: int) -> None:
+        """The cache has dropped a decoded block."""
+        self._ones.pop(number, None)
+
+
+def _of_decoded(block: Column) -> One:
+    """Reads single values of a decoded block."""
+    if block.kind not in SCALAR_KINDS:
+        return lambda row: value_at(block, row)
+    data = block.data
+    return lambda row: data[row].as_py()

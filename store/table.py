@@ -253,8 +253,7 @@ class ColumnTable:
 
     def look_up(self, group: RowGroupInfo) -> GroupReader:
         """The same with the connection's cache: for a few rows, which may be asked for again."""
-        bitmap = self.state().tombstones.get(group.group_id)
-        return reads.open_group(self, group, bitmap, self.store.cache, blocks=True)
+        return reads.look_up(self, self.state(), group)
 
     def find_keys(self, spec: KeySpec, wanted: WantedKeys) -> IntArray:
         """The rowids of live rows of row groups that have one of the keys, (n,) int64, ascending, each once."""

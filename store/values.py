@@ -233,13 +233,13 @@ def to_python(column: Column) -> list[SQLiteValue]:
 
 def value_at(column: Column, row: int) -> SQLiteValue:
     """The value of one row, as to_python gives it."""
-    if column.kind in _SCALAR_KINDS:
+    if column.kind in SCALAR_KINDS:
         value: SQLiteValue = column.data[row].as_py()
         return value
     return to_python(column.slice(row, 1))[0]
 
 
-_SCALAR_KINDS = frozenset({Kind.INTEGER, Kind.REAL, Kind.TEXT, Kind.BLOB})
+SCALAR_KINDS = frozenset({Kind.INTEGER, Kind.REAL, Kind.TEXT, Kind.BLOB})
 
 
 def _numbers_to_python(data: pa.Array) -> list[SQLiteValue]:

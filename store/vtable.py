@@ -49,11 +49,20 @@ class VirtualTable:
 
     def __init__(self, store: Store, names: ShadowNames) -> None:
         self._store, self._names = store, names
+        self._found: ColumnTable | None = None
+        self._epoch = -1
 
     def table(self) -> ColumnTable:
-        found = self._store.table(self._names.name, self._names.schema)
+        """What the store has. It looks again when SQLite connects the table anew after another connection changed
+        the schema, and when it was told itself, not for each statement.
+        """
+        store = self._store
+        if self._epoch == store.epoch and self._found is not None:
+            return self._found
+        found = store.table(self._names.name, self._names.schema)
         if found is None:
             raise OperationalError(f"no such table: {self._names.name}")
+        self._found, self._epoch = found, store.epoch
         return found
 
     def BestIndexObject(self, info: apsw.IndexInfo) -> bool:  # noqa: N802 - the names are apsw's

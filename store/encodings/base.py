@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -92,6 +92,7 @@ class Block:
         return len(self.data) - self.at
 
 
+One = Callable[[int], SQLiteValue]  # from the row in a block to its value, as Python has it
 Blocks = Sequence[Block]  # of ascending rows; all but the last have the same multiple of 8 rows
 
 
@@ -123,9 +124,9 @@ class Decoder(Protocol):
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         """The values of all `blocks` as one array of the chunk's kind. Raises Corrupt."""
 
-    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
-        """One value that is not NULL of a block of `rows` rows without its null bitmap, as Python has it; None
-        where decoding the block is as quick. Raises Corrupt."""
+    def one(self, data: memoryview, rows: int) -> One | None:
+        """Reads single values that are not NULL, of a block of `rows` rows without its null bitmap; None where
+        decoding the block is as quick. Raises Corrupt, then or when it is called."""
 
 
 class Encoding(Protocol):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from colonnade.store.encodings.base import Blocks, Encoded, Numbers, require
+from colonnade.store.encodings.base import Blocks, Encoded, Numbers, One, require
 from colonnade.store.encodings.frame import Frame
 from colonnade.store.encodings.text import bytes_and_offsets, words_array
 from colonnade.store.values import Kind, SQLiteValue
@@ -64,10 +64,17 @@ class DictionaryDecoder:
         indices = pa.Array.from_buffers(pa.int32(), len(codes), [validity, pa.py_buffer(codes)])
         return pa.DictionaryArray.from_arrays(indices, self.words, safe=False)
 
-    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
-        code = self.frame.at(data, rows, row)
-        require(0 <= code < len(self.words), "code beyond its dictionary")
-        return (self.words[code].as_py(),)
+    def one(self, data: memoryview, rows: int) -> One | None:
+        code_of, words = self.frame.one(data, rows), self.words
+        count = len(words)
+
+        def word(row: int) -> SQLiteValue:
+            code = code_of(row)
+            require(code < count, "code beyond its dictionary")
+            value: str = words[code].as_py()
+            return value
+
+        return word
 
 
 DICTIONARY = Dictionary()

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,7 @@ FRAME = struct.Struct("<qB")
 _POWERS = (1, 2, 4, 8, 16, 32, 64)
 WIDTHS = (0, *sorted({*_POWERS, *(a + b for a in _POWERS[:-1] for b in _POWERS[:-1] if a > b)}))
 _PLANES = {width: tuple(p for p in reversed(_POWERS) if width & p) for width in WIDTHS}
+_FORMATS: dict[int, Literal["B", "H", "I", "Q"]] = {8: "B", 16: "H", 32: "I", 64: "Q"}  # of planes, to struct
 _MASK64 = 2**64 - 1
 
 
@@ -84,20 +87,24 @@ class Frame:
             shift += bits
         return tuple(planes)
 
-    def at(self, data: memoryview, rows: int, row: int) -> int:
-        """One integer of a block of `rows` rows, whose planes `data` begins with: as unpack gives it."""
-        distance = shift = start = 0
+    def one(self, data: memoryview, rows: int) -> Callable[[int], int]:
+        """Reads single integers of a block of `rows` rows, whose planes `data` begins with: as unpack gives them."""
+        base, planes, start = self.base, [], 0
         for bits in _PLANES[self.width]:
-            if bits >= 8:
-                at = start + row * (bits // 8)
-                part = int.from_bytes(data[at : at + bits // 8], "little")
-            else:
-                place = row * bits
-                part = data[start + (place >> 3)] >> (place & 7) & ((1 << bits) - 1)
-            distance |= part << shift
-            shift += bits
-            start += (rows * bits + 7) // 8
-        return signed(distance + self.base)
+            size = (rows * bits + 7) // 8
+            planes.append(_one_of_plane(data[start : start + size], bits))
+            start += size
+        if not planes:
+            return lambda row: base
+        low = planes[0]
+        if len(planes) == 2:
+            high, shift = planes[1], _PLANES[self.width][0]
+            if base + (1 << self.width) > 1 << 63:
+                return lambda row: signed(base + (low(row) | high(row) << shift))
+            return lambda row: base + (low(row) | high(row) << shift)
+        if base + (1 << self.width) > 1 << 63:
+            return lambda row: signed(base + low(row))
+        return lambda row: base + low(row)
 
     def unpack(self, blocks: Blocks, dtype: npt.DTypeLike = np.int64) -> Numbers:
         """The integers of all `blocks` as one array of `dtype`: what pack was given."""
@@ -116,6 +123,19 @@ class Frame:
         if self.base:
             values += np.int64(self.base).astype(dtype)
         return values
+
+
+def _one_of_plane(data: memoryview, bits: int) -> Callable[[int], int]:
+    """Reads single integers of `bits` bits each."""
+    if bits >= 8:
+        return data.cast(_FORMATS[bits]).__getitem__
+    mask = (1 << bits) - 1
+
+    def read(row: int) -> int:
+        place = row * bits
+        return data[place >> 3] >> (place & 7) & mask
+
+    return read
 
 
 def signed(integer: int) -> int:

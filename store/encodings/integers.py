@@ -26,7 +26,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from colonnade.store.encodings.base import Blocks, Encoded, Numbers, PerBlock, as_ints, require, row_total
+from colonnade.store.encodings.base import (
+    Blocks,
+    Encoded,
+    Numbers,
+    One,
+    PerBlock,
+    as_ints,
+    require,
+    row_total,
+)
 from colonnade.store.encodings.frame import Frame, signed, width_for
 from colonnade.store.encodings.lane import (
     LANE_KINDS,
@@ -34,9 +43,9 @@ from colonnade.store.encodings.lane import (
     check_digits,
     from_lane,
     lane_dtype,
-    lane_value,
+    one_of_lane,
 )
-from colonnade.store.values import Kind, SQLiteValue
+from colonnade.store.values import Kind
 
 _MASK64 = 2**64 - 1
 _STEP = struct.Struct("<Bq")
@@ -93,9 +102,9 @@ class SequenceDecoder:
         values = values.astype(lane_dtype(self.kind), copy=False)
         return from_lane(self.kind, self.digits, values, validity)
 
-    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
-        base = int.from_bytes(data[:8], "little")
-        return lane_value(self.kind, self.digits, signed(base + row * self.step))
+    def one(self, data: memoryview, rows: int) -> One | None:
+        base, step = int.from_bytes(data[:8], "little", signed=True), self.step
+        return one_of_lane(self.kind, self.digits, lambda row: signed(base + row * step))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +138,8 @@ class NarrowDecoder:
         values = self.frame.unpack(blocks, lane_dtype(self.kind))
         return from_lane(self.kind, self.digits, values, validity)
 
-    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
-        return lane_value(self.kind, self.digits, self.frame.at(data, rows, row))
+    def one(self, data: memoryview, rows: int) -> One | None:
+        return one_of_lane(self.kind, self.digits, self.frame.one(data, rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +201,7 @@ class DeltaDecoder:
         values = values.astype(lane_dtype(self.kind), copy=False)
         return from_lane(self.kind, self.digits, values, validity)
 
-    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+    def one(self, data: memoryview, rows: int) -> One | None:
         return None
 
 

@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from colonnade.store.encodings.base import Numbers, require
+from colonnade.store.encodings.base import Numbers, One, require
 from colonnade.store.values import EXACT_INT, IntArray, Kind, SQLiteValue
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,7 +33,7 @@ FloatArray = npt.NDArray[np.float64]
 MAX_DIGITS, DOUBLE_BITS = 9, 255
 _UNIT = {0: "s", 3: "ms", 6: "us"}
 _DIGITS = {unit: digits for digits, unit in _UNIT.items()}
-_FIRST_DAY, _LAST_DAY = -719528, 2932896  # 0000-01-01, 9999-12-31
+_FIRST_DAY, _YEAR_1, _LAST_DAY = -719528, -719162, 2932896  # 0000-01-01, 0001-01-01, 9999-12-31
 _SAMPLE = 1024
 _INT64, _DOUBLE = struct.Struct("<q"), struct.Struct("<d")
 
@@ -144,20 +146,37 @@ def from_lane(kind: Kind, digits: int, values: Numbers, validity: pa.Buffer | No
     return pa.Array.from_buffers(arrow_type(kind, digits), len(values), buffers)
 
 
-def lane_value(kind: Kind, digits: int, integer: int) -> tuple[SQLiteValue] | None:
-    """The one value that an integer of a lane stands for, as Python has it; None for DATE and DATETIME."""
+def one_of_lane(kind: Kind, digits: int, integer_at: Callable[[int], int]) -> One | None:
+    """Reads the single values that the integers of a lane stand for; None for DATETIME."""
     if kind is Kind.INTEGER:
-        return (integer,)
-    if kind not in (Kind.REAL, Kind.NUMERIC):
+        return integer_at
+    if kind is Kind.DATE:
+        return lambda row: _iso_date(integer_at(row))
+    if kind is Kind.DATETIME:
         return None
-    if digits == DOUBLE_BITS:
-        double: float = _DOUBLE.unpack(_INT64.pack(integer))[0]
+    scale = 10.0 ** (0 if digits == DOUBLE_BITS else digits)
+
+    def double_at(row: int) -> float:
+        if digits != DOUBLE_BITS:
+            return float(integer_at(row)) / scale
+        double: float = _DOUBLE.unpack(_INT64.pack(integer_at(row)))[0]
         require(double == double, "NaN")
-    else:
-        double = float(integer) / 10.0**digits
-    if kind is Kind.NUMERIC and abs(double) <= EXACT_INT and double.is_integer():
-        return (int(double),)
-    return (double,)
+        return double
+
+    def number_at(row: int) -> SQLiteValue:
+        double = double_at(row)
+        return int(double) if abs(double) <= EXACT_INT and double.is_integer() else double
+
+    return double_at if kind is Kind.REAL else number_at
+
+
+def _iso_date(day: int) -> str:
+    """YYYY-MM-DD of a day number. Raises Corrupt for one outside years 0000 to 9999."""
+    require(_FIRST_DAY <= day <= _LAST_DAY, "DATE outside years 0000 to 9999")
+    if day >= _YEAR_1:
+        return date.fromordinal(day - _YEAR_1 + 1).isoformat()
+    # Python's dates begin with year 1; year 0 has the days of year 4.
+    return "0000" + date.fromordinal(date(4, 1, 1).toordinal() + day - _FIRST_DAY).isoformat()[4:]
 
 
 def _check_years(kind: Kind, digits: int, values: Numbers) -> None:

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from colonnade.store.encodings.base import Blocks, Encoded, Numbers, Spread, require
+from colonnade.store.encodings.base import Blocks, Encoded, Numbers, One, Spread, require
 from colonnade.store.encodings.frame import FRAME, Frame
 from colonnade.store.encodings.text import bytes_and_offsets, read_values
-from colonnade.store.values import IntArray, Kind, SQLiteValue, StorageClass, mixed_column
+from colonnade.store.values import IntArray, Kind, StorageClass, mixed_column
 
 _TAGS = Frame(0, 4)
 
@@ -61,7 +61,7 @@ class MixedDecoder:
         _check(tags, nums, lengths)
         return mixed_column(tags, nums, raws).data
 
-    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+    def one(self, data: memoryview, rows: int) -> One | None:
         return None
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from colonnade.store.encodings.base import Blocks, Encoded, require, row_total
+from colonnade.store.encodings.base import Blocks, Encoded, One, require, row_total
 from colonnade.store.encodings.lane import LANE_KINDS, arrow_type, check_digits
-from colonnade.store.values import Kind, SQLiteValue
+from colonnade.store.values import Kind
 
 _TYPES = {Kind.NULL: pa.null(), Kind.TEXT: pa.string(), Kind.BLOB: pa.binary()}
 
@@ -46,7 +46,7 @@ class NullsDecoder:
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         return pa.nulls(row_total(blocks), self.arrow)
 
-    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+    def one(self, data: memoryview, rows: int) -> One | None:
         return None
 
 

@@ -19,13 +19,14 @@ from colonnade.store.encodings.base import (
     ByteArray,
     Encoded,
     Numbers,
+    One,
     Spread,
     gather_rest,
     require,
 )
 from colonnade.store.encodings.frame import Frame
 from colonnade.store.errors import Corrupt
-from colonnade.store.values import Kind, SQLiteValue
+from colonnade.store.values import Kind
 
 _NO_BYTES = np.zeros(0, np.uint8)
 
@@ -117,7 +118,7 @@ class PlainDecoder:
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         return read_values(blocks, self.frame.unpack(blocks), validity, self.text)
 
-    def value(self, data: memoryview, rows: int, row: int) -> tuple[SQLiteValue] | None:
+    def one(self, data: memoryview, rows: int) -> One | None:
         return None
 
 
