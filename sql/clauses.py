@@ -1,17 +1,19 @@
-"""The clauses of each kind of statement that others splice: what `statement.parse` finds behind the verb."""
+"""The clauses of each kind of statement that others splice: what `statement.parse` finds behind the verb.
+
+What every program imports is made of named tuples: dataclasses take as long to import as all of the driver.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from colonnade.sql.tokens import Kind, Reader, Token
 
 _SHORT_CHARACTERS = 2_000  # an INSERT's VALUES of at most this length are read token by token
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A possibly qualified name in the text: text[start:stop] is all of `schema.name`."""
 
     schema: str | None
@@ -20,8 +22,7 @@ class Target:
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class Insert:
+class Insert(NamedTuple):
     """An INSERT or REPLACE.
 
     conflict     what stands behind OR ("REPLACE" for a REPLACE), or None
@@ -47,8 +48,7 @@ class Insert:
     plain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """The clauses of an UPDATE or DELETE, as offsets in the text; None: the clause is not there.
 
     verb      offset of the word UPDATE or DELETE; all before it is the WITH clause
@@ -73,8 +73,7 @@ class Change:
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class Pragma:
+class Pragma(NamedTuple):
     """PRAGMA [schema.]name [= value] or (value); the value without quotes."""
 
     schema: str | None
@@ -82,14 +81,14 @@ class Pragma:
     value: str | None
 
 
-@dataclass(slots=True)
 class Parts:
     """A place in the tokens, moving on as the clauses are read."""
 
-    reader: Reader
-    at: int
-    text: str
-    with_span: tuple[int, int] | None
+    def __init__(self, reader: Reader, at: int, text: str, with_span: tuple[int, int] | None) -> None:
+        self.reader = reader
+        self.at = at
+        self.text = text
+        self.with_span = with_span
 
     @property
     def token(self) -> Token:
@@ -121,8 +120,7 @@ class Parts:
         return self.reader[self.at - 1].name
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What a reader found; the fields are those of Statement."""
 
     subject: str = ""

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from colonnade.sql.clauses import NOTHING, READERS, Change, Insert, Parts, Pragma, Target, behind_semicolon
 from colonnade.sql.tokens import Kind, Reader, Token, unquote
@@ -27,8 +27,7 @@ _DML = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
 _DDL = frozenset({"CREATE", "ALTER", "DROP"})
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One statement.
 
     verb        its first word in upper case; for WITH the verb behind the WITH clause; "EXPLAIN" stays;

@@ -6,15 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-HEAVY = ("numpy", "pyarrow", "pyarrow.compute", "sqlglot", "rich", "argparse", "apsw.ext")
+HEAVY = ("numpy", "pyarrow", "sqlglot", "rich", "argparse", "apsw.ext", "dataclasses", "inspect")
 
 PLAIN = """
 import sys
 
+at_start = set(sys.modules)
 import colonnade
 
 def heavy():
-    return sorted(set({heavy!r}).intersection(sys.modules))
+    return sorted(set({heavy!r}).intersection(sys.modules) - at_start)
 
 def session(file):
     db = colonnade.connect(file)
