@@ -63,7 +63,7 @@ class ColumnSide:
             if rewrite is not None and not self._shows_schema:
                 register_schema_module(self._session.db)
                 self._shows_schema = True
-            found = plan if rewrite is None else Plan(rewrite.sql)
+            found = plan if rewrite is None else Plan(rewrite.sql, plan.asked)
             if len(self._rewritten) >= 512:
                 self._rewritten.clear()
             self._rewritten[key] = found

@@ -226,7 +226,8 @@ class Cursor:
         """Take the rows of the apsw cursor, and remember what they are called."""
         connection = self.connection
         generation = connection._generation
-        plan.columns = self._columns(plan)
+        columns = self._columns(plan)
+        plan.columns = columns if connection._plain else connection._named(plan, columns)
         self.description = plan.description = connection._description(plan.columns)
         plan.generation = generation
         if self.description is not None:

@@ -30,6 +30,7 @@ class Plan:
     """One statement text and how the driver runs it.
 
     text         the statement, without what comments follow it
+    asked        the program's text, where this is run in its place; else the same
     dml          sqlite3's notion: the first word is INSERT, UPDATE, DELETE or REPLACE; such a statement
                  opens a transaction and has a rowcount
     empty        there is nothing but comments
@@ -45,6 +46,7 @@ class Plan:
 
     __slots__ = (
         "_statement",
+        "asked",
         "columns",
         "description",
         "dml",
@@ -59,10 +61,11 @@ class Plan:
         "text",
     )
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, asked: str | None = None) -> None:
         if "\0" in text:
             raise ProgrammingError("the query contains a null character")
         self.text = text
+        self.asked = asked or text
         start = blank_end(text, 0)
         hidden = text.startswith(";", start)  # sqlite3 looks no further
         while text.startswith(";", start):

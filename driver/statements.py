@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import apsw
 
@@ -14,6 +14,9 @@ from colonnade.plan import Columns, Plan
 from colonnade.sql.tokens import quote
 from colonnade.store import errors
 from colonnade.watch import program_cursor
+
+if TYPE_CHECKING:
+    from colonnade.sql.twin import Twin, Twins
 
 _Result = TypeVar("_Result")
 
@@ -40,6 +43,7 @@ class Statements(Base):
     _plans       what is known of each text that was run
     _generation  descriptions of plans hold for one generation of the schema
     _private     no other connection can change the database
+    _twins       the schema as if no table were in column format; None until it is asked
     _attached    there are more databases than main and temp
     """
 
@@ -49,6 +53,7 @@ class Statements(Base):
     _data_version: int
     _attached: bool
     _private: bool
+    _twins: Twins | None = None
 
     def _start_statements(self, cached_statements: int) -> None:
         self._plans = {}
@@ -108,6 +113,27 @@ class Statements(Base):
     def _describe(self, sql: str) -> Columns:
         """Name and declared type of each column of a statement, without running it."""
         return self._probe(sql, lambda cursor: cursor.getdescription())
+
+    def _twin(self) -> Twin:
+        """The schema as it would be if no table were in column format, to ask about statements."""
+        if self._twins is None:
+            from colonnade.sql.twin import Twins
+
+            self._twins = Twins(self._db)
+        return self._twins(self._generation)
+
+    def _named(self, plan: Plan, columns: Columns) -> Columns:
+        """The columns of a statement with the names that they would have if no table were in column format.
+
+        A virtual table has no column that stands for its rowid, and texts that are run in place of the
+        program's show in the names of expressions. Where neither can be, it costs next to nothing.
+        """
+        if plan.asked == plan.text and all(name != "rowid" for name, _ in columns):
+            return columns
+        if plan.first == "PRAGMA":
+            return columns
+        shown = self._twin().columns(plan.asked)
+        return columns if shown is None or len(shown) != len(columns) else shown
 
     def _reads_only(self, sql: str) -> bool:
         """Whether a statement writes nothing, by SQLite's own judgement; it is not run."""

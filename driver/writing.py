@@ -11,6 +11,8 @@ import apsw
 
 from colonnade.parameters import bindable
 from colonnade.plan import Plan
+from colonnade.sql import statistics
+from colonnade.sql.explain import as_sqlite_says, explained
 from colonnade.sql.route import Ready
 from colonnade.sql.sets import SetWrite
 from colonnade.sql.statement import Statement
@@ -36,6 +38,10 @@ class Writing:
         """Run one statement."""
         session, statement = self._session, plan.statement
         session.let_go(cursor)
+        special = _SPECIAL.get(statement.verb)
+        if special is not None:
+            special(self, cursor, plan, parameters)
+            return
         with self._transaction(statement) as own:
             values = _adapted(parameters) if session.router.looks_at(statement) else ()
             ready = self.make_ready(statement, values, sets=True)
@@ -50,6 +56,28 @@ class Writing:
                 cursor._read_returning()  # COMMIT would end it, and no row can move while it writes
             session.note_reading(cursor)
             self._after(statement, ready)
+
+    def _analyze(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        """ANALYZE: SQLite's own, and then the figures of whole tables. See sql.statistics."""
+        session = self._session
+        run = self._plan(statistics.analyze(session.db, plan.statement), plan)
+        with session.changes.kept(), session.db, session.instead(plan, run, parameters) as seen:
+            cursor._run_native(seen, parameters)
+            statistics.settle(session.db, plan.statement)
+
+    def _explain(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        """EXPLAIN: of what would be run, in words where SQLite would show the virtual table's own plan."""
+        session = self._session
+        run = self._plan(self.make_ready(plan.statement, ()).text, plan)
+        session.store.explains = explained
+        try:
+            with session.instead(plan, run, parameters) as seen:
+                cursor._run_native(seen, parameters)
+        finally:
+            session.store.explains = None
+        if cursor._rows is not None and "QUERY" in plan.text.upper():
+            cursor._show(as_sqlite_says(cursor._rows), cursor.description)
+        session.note_reading(cursor)
 
     def _run_set_wise(self, cursor: Cursor, plan: Plan, write: SetWrite, parameters: Any) -> bool:
         """Run a statement on all of its rows at once; whether that could be done."""
@@ -152,13 +180,17 @@ class Writing:
             return session.router.before(statement, parameters, thaw=thaw, sets=sets)
 
     def _as_run(self, plan: Plan, ready: Ready) -> Plan:
-        if ready.text == plan.text:
+        return self._plan(ready.text, plan)
+
+    def _plan(self, text: str, plan: Plan) -> Plan:
+        """The plan of a text that is run in place of another plan's."""
+        if text == plan.text:
             return plan
-        found = self._plans.get(ready.text)
+        found = self._plans.get(text)
         if found is None:
             if len(self._plans) >= 512:
                 self._plans.clear()
-            found = self._plans[ready.text] = Plan(ready.text)
+            found = self._plans[text] = Plan(text, plan.asked)
         return found
 
     def _after(self, statement: Statement, ready: Ready, *, ran: bool = True) -> None:
@@ -168,6 +200,9 @@ class Writing:
             session.changes.ran()
         with session.changes.kept():
             session.router.after(statement, ready, busy=session.busy())
+
+
+_SPECIAL = {"ANALYZE": Writing._analyze, "EXPLAIN": Writing._explain}
 
 
 def _adapted(parameters: Any) -> Any:

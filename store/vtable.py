@@ -68,7 +68,7 @@ class VirtualTable:
     def BestIndexObject(self, info: apsw.IndexInfo) -> bool:  # noqa: N802 - the names are apsw's
         best_index(self.table(), info)
         if self._store.explains is not None:
-            info.idxStr = self._store.explains(self.table(), info.idxStr)
+            info.idxStr = self._store.explains(self.table(), info.idxStr or "")
         return True
 
     def Open(self) -> TableCursor:  # noqa: N802

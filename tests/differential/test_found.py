@@ -28,7 +28,6 @@ def test_the_schema_asked_for_in_row_format_is_shown_in_column_format_by_the_sam
     assert_equal("CREATE TABLE t(a UNIQUE)", schema, "INSERT INTO t VALUES(1), (2)", schema)
 
 
-@pytest.mark.xfail(strict=True, reason="a virtual table has no column that stands for its rowid")
 def test_the_rowid_is_called_as_the_column_that_stands_for_it() -> None:
     assert_equal(
         "CREATE TABLE t(a INTEGER PRIMARY KEY, b)",

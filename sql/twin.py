@@ -1,0 +1,151 @@
+"""The schema as it would be if no table were in column format: an empty database to ask SQLite about statements.
+
+What SQLite says of a statement before it runs (names of result columns, errors, the authorizer's questions) depends
+on the schema alone. Where it would say something else of a virtual table than of the user's table, the twin is asked.
+It has the user's own DDL, and the names of the program's functions and collations. Nothing is ever run in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import apsw
+
+from colonnade.sql.shown import schema_rows
+from colonnade.sql.splice import highest_parameter
+from colonnade.sql.statement import parse
+from colonnade.sql.tokens import quote
+
+Column = tuple[str, str | None]
+Authorizer = Callable[[int, str | None, str | None, str | None, str | None], int]
+
+_SWITCHES = (
+    apsw.SQLITE_DBCONFIG_DQS_DDL,
+    apsw.SQLITE_DBCONFIG_DQS_DML,
+    apsw.SQLITE_DBCONFIG_ENABLE_FKEY,
+    apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER,
+    apsw.SQLITE_DBCONFIG_ENABLE_VIEW,
+)
+_STATISTICS = "sqlite_stat1"
+
+
+class Twins:
+    """The twin of one connection's schemas, made when it is first asked for and again when they have changed."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._twin: Twin | None = None
+        self._key: tuple[object, ...] = ()
+
+    def __call__(self, generation: int) -> Twin:
+        """`generation`: another number after whatever else may have given the schema another meaning."""
+        db = self._db
+        names = ["temp", *(name for name in db.db_names() if name != "temp")]
+        versions = [db.execute(f"PRAGMA {quote(name)}.schema_version").get for name in names]
+        key = (
+            generation,
+            *zip(names, versions, strict=True),
+            *(db.config(switch, -1) for switch in _SWITCHES),
+        )
+        if self._twin is None or key != self._key:
+            self._twin, self._key = Twin(db, names), key
+        return self._twin
+
+
+class Twin:
+    """An empty database with the user's tables, views, indexes and triggers, all of them in row format.
+
+    Cost: about 30 microseconds for each of them.
+    """
+
+    def __init__(self, db: apsw.Connection, schemas: list[str]) -> None:
+        self._db = apsw.Connection(":memory:")
+        for name in schemas:
+            if name not in ("main", "temp"):
+                self._db.execute(f"ATTACH ':memory:' AS {quote(name)}")
+        self._take_names(db)
+        for name in schemas:
+            self._define(db, name)
+        for switch in _SWITCHES:
+            self._db.config(switch, db.config(switch, -1))
+
+    def _take_names(self, db: apsw.Connection) -> None:
+        """The program's functions and collations: only their names are asked for."""
+        own = "SELECT name, type, narg FROM pragma_function_list WHERE NOT builtin"
+        for name, kind, arguments in db.execute(own):
+            if kind == "s":
+                self._db.create_scalar_function(name, _nothing, arguments)
+            elif kind == "w":
+                window: Any = lambda: (None, _nothing, _nothing, _nothing, _nothing)  # noqa: E731
+                self._db.create_window_function(name, window, arguments)
+            else:
+                aggregate: Any = lambda: (None, _nothing, _nothing)  # noqa: E731
+                self._db.create_aggregate_function(name, aggregate, arguments)
+        known = {name for _, name in self._db.execute("PRAGMA collation_list")}
+        for _, name in db.execute("PRAGMA collation_list"):
+            if name not in known:
+                self._db.create_collation(name, _equal)
+
+    def _define(self, db: apsw.Connection, schema: str) -> None:
+        for _, _, name, _, _, sql in list(schema_rows(db, schema)):
+            made = parse(sql).object if sql else None
+            # What cannot be made, as it needs a module that is not here, is missing: the twin then gives no answer.
+            with suppress(apsw.Error):
+                if name == _STATISTICS:
+                    self._db.execute(f"ANALYZE {quote(schema)}")
+                elif sql and made is not None and not name.lower().startswith("sqlite_"):
+                    self._db.execute(f"{sql[: made.start]}{quote(schema)}.{sql[made.start :]}")
+
+    def columns(self, text: str) -> tuple[Column, ...] | None:
+        """Name and declared type of each result column; None where the twin cannot prepare the statement."""
+        found: list[tuple[Column, ...]] = []
+
+        def note(cursor: apsw.Cursor) -> None:
+            with suppress(apsw.ExecutionCompleteError):  # there are no columns
+                found.append(tuple((column[0], column[1]) for column in cursor.getdescription()))
+
+        if self._prepare(text, note) is not None:
+            return None
+        return found[0] if found else ()
+
+    def error(self, text: str) -> apsw.Error | None:
+        """What SQLite would say against the statement; None if it could prepare it."""
+        return self._prepare(text, lambda cursor: None)
+
+    def ask(self, text: str, authorizer: Authorizer) -> None:
+        """Lets the authorizer have its say on the statement. Raises apsw.AuthError where it denies it."""
+        self._db.set_authorizer(authorizer)
+        try:
+            error = self._prepare(text, lambda cursor: None)
+        finally:
+            self._db.set_authorizer(None)
+        if isinstance(error, apsw.AuthError):
+            raise error
+
+    def _prepare(self, text: str, note: Callable[[apsw.Cursor], None]) -> apsw.Error | None:
+        def stop(cursor: apsw.Cursor, _sql: str, _bindings: object) -> bool:
+            note(cursor)
+            return False
+
+        cursor = self._db.cursor()
+        cursor.exec_trace = stop
+        try:
+            try:
+                cursor.execute(text, can_cache=False)
+            except apsw.BindingsError:
+                cursor.execute(text, (None,) * highest_parameter(text), can_cache=False)
+        except apsw.ExecTraceAbort:
+            return None
+        except apsw.Error as error:
+            return error
+        return None
+
+
+def _nothing(*_: object) -> None:
+    """The body of every function."""
+
+
+def _equal(_left: str, _right: str) -> int:
+    return 0

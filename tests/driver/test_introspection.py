@@ -1,0 +1,193 @@
+"""What a program can ask about its schema and its statements is the same in row and in column format."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import colonnade
+from tests.driver.twins import outcome
+
+SCRIPT = """
+    CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT UNIQUE COLLATE NOCASE, price DECIMAL(10, 2) DEFAULT 7);
+    CREATE TABLE "odd name"(a PRIMARY KEY, b NOT NULL, c REFERENCES p(id), UNIQUE(b, a DESC));
+    CREATE TABLE c(x INTEGER, y TEXT, p REFERENCES p ON UPDATE SET NULL, PRIMARY KEY(x, y));
+    CREATE TABLE counted(id INTEGER PRIMARY KEY AUTOINCREMENT, v);
+    CREATE TABLE keyed(k PRIMARY KEY, v) WITHOUT ROWID;
+    CREATE INDEX c_p ON c(p) WHERE p IS NOT NULL;
+    CREATE INDEX c_long ON c(length(y), p DESC);
+    CREATE VIEW v AS SELECT p.name, c.x FROM p JOIN c ON c.p = p.id;
+    INSERT INTO p VALUES(1, 'one', 1.5), (2, 'two', 2), (3, NULL, 3), (4, NULL, NULL), (9, 'nine', 9);
+    INSERT INTO "odd name" VALUES('a', 'b', 1), ('b', 'b', 2), ('c', 'd', NULL);
+    INSERT INTO c VALUES(1, 'a', 1), (2, 'b', 2), (3, 'c', NULL), (3, 'dd', 7);
+    INSERT INTO counted(v) VALUES('a'), ('b');
+    INSERT INTO keyed VALUES(1, 2), (3, 4);
+    ATTACH ':memory:' AS other;
+    CREATE TABLE other.p(id INTEGER PRIMARY KEY, q UNIQUE);
+    INSERT INTO other.p VALUES(1, 'x'), (2, 'y'), (3, 'z');
+"""
+
+
+class Both:
+    """One database in row format and one in column format."""
+
+    def __init__(self) -> None:
+        self.sides: list[Any] = []
+        for storage_format in ("row", "column"):
+            db = colonnade.connect(":memory:", isolation_level=None)
+            db.execute(f"PRAGMA storage_format = {storage_format}")
+            for statement in SCRIPT.split(";"):
+                db.execute(statement)
+            self.sides.append(db)
+        assert {row[1] for row in self.columns.execute("PRAGMA storage_report")} == {"row", "column"}
+
+    @property
+    def columns(self) -> Any:
+        return self.sides[1]
+
+    def run(self, sql: str, *parameters: Any) -> list[Any]:
+        """What both say: names, rows in any order, or the error."""
+        return [outcome(lambda db=db: _answer(db, sql, parameters)) for db in self.sides]
+
+    def same(self, sql: str, *parameters: Any) -> Any:
+        row, column = self.run(sql, *parameters)
+        assert column == row
+        return row
+
+    def close(self) -> None:
+        for db in self.sides:
+            db.close()
+
+
+def _answer(db: Any, sql: str, parameters: Any) -> Any:
+    cursor = db.execute(sql, parameters)
+    names = [column[0] for column in cursor.description or ()]
+    return names, sorted(cursor.fetchall(), key=repr)
+
+
+@pytest.fixture
+def both() -> Iterator[Both]:
+    made = Both()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        'SELECT rowid, oid, _rowid_, ROWID, "rowid", [oid] FROM p',
+        "SELECT rowid AS n, oid 'm', rowid + 1, (rowid), -rowid, max(rowid) FROM p",
+        "SELECT t.*, t.rowid, * FROM p AS t",
+        "SELECT main.p.rowid, other.p.rowid FROM main.p, other.p",
+        "SELECT p.rowid, c.rowid FROM p JOIN c ON c.p = p.id",
+        "SELECT rowid FROM p UNION SELECT oid FROM c",
+        "SELECT s.rowid FROM (SELECT rowid FROM p) AS s",
+        "WITH w AS (SELECT rowid FROM p) SELECT * FROM w",
+        "SELECT rowid /* the key */, ? FROM p",
+        "DELETE FROM p WHERE id = 9 RETURNING rowid, oid + 1",
+        "SELECT rowid FROM c",
+        "SELECT (SELECT count(*) FROM sqlite_master), (SELECT group_concat(name) FROM pragma_table_info('p'))",
+    ],
+)
+def test_result_columns_have_the_names_that_sqlite_gives_them(both: Both, sql: str) -> None:
+    both.same(sql, *([1] if "?" in sql else []))
+
+
+def test_a_name_stays_right_after_the_schema_changed(both: Both) -> None:
+    assert both.same("SELECT rowid FROM p")[0] == ["id"]
+    both.same("ALTER TABLE p RENAME COLUMN id TO number")
+    assert both.same("SELECT rowid FROM p")[0] == ["number"]
+    both.same("BEGIN")
+    both.same("ALTER TABLE p RENAME COLUMN number TO n")
+    both.same("SELECT rowid FROM p")
+    both.same("ROLLBACK")
+    assert both.same("SELECT rowid FROM p")[0] == ["number"]
+
+
+def test_converters_go_by_the_shown_names() -> None:
+    """PARSE_DECLTYPES and PARSE_COLNAMES look at the names and types that the program sees."""
+
+    def program(module: Any) -> Any:
+        db = module.connect(":memory:", isolation_level=None, detect_types=module.PARSE_DECLTYPES)
+        if module is colonnade:
+            db.execute("PRAGMA storage_format = column")
+        db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, d DATE)")
+        db.execute("INSERT INTO t VALUES(1, '2020-01-02'), (2, '2021-03-04')")
+        cursor = db.execute("SELECT rowid, d, max(d) FROM t GROUP BY rowid ORDER BY 1")
+        found = cursor.description, cursor.fetchall()
+        db.close()
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "warnings.warn", lambda *_, **__: None
+        )  # the default converters of dates are deprecated
+        assert program(colonnade) == program(sqlite3)
+
+
+# --- ANALYZE -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "ANALYZE",
+        "ANALYZE main",
+        "ANALYZE other",
+        "ANALYZE p",
+        "ANALYZE other.p",
+        'ANALYZE "odd name"',
+        "ANALYZE c_p",
+        "ANALYZE main.c_long",
+        "ANALYZE sqlite_autoindex_p_1",
+        "ANALYZE keyed",
+        "ANALYZE sqlite_schema",
+        "ANALYZE nothing",
+    ],
+)
+def test_statistics_are_those_of_whole_tables_under_their_names(both: Both, sql: str) -> None:
+    figures = "SELECT tbl, idx, stat FROM {}.sqlite_stat1"
+    for _ in range(2):
+        both.same(sql)
+        both.same(figures.format("main"))
+        both.same(figures.format("other"))
+        for statement in ("DELETE FROM p WHERE id = 9", "INSERT INTO c VALUES(8, 'e', 1), (8, 'f', 1)"):
+            both.same(statement)
+    both.same("SELECT name FROM sqlite_master")
+    assert both.columns.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_statistics_of_an_empty_table_are_gone(both: Both) -> None:
+    both.same("ANALYZE")
+    both.same("DELETE FROM c")
+    both.same("ANALYZE c")
+    both.same("SELECT tbl, idx, stat FROM sqlite_stat1")
+
+
+def test_statistics_can_be_written_by_the_program(both: Both) -> None:
+    both.same("ANALYZE")
+    both.same("DELETE FROM sqlite_stat1 WHERE tbl = 'p'")
+    both.same("UPDATE sqlite_stat1 SET stat = '100 1' WHERE idx = 'c_p'")
+    both.same("ANALYZE sqlite_schema")
+    both.same("SELECT tbl, idx, stat FROM sqlite_stat1")
+    both.same("SELECT changes(), total_changes()")
+
+
+def test_analyze_is_undone_with_its_transaction(both: Both) -> None:
+    for sql in (
+        "BEGIN",
+        "ANALYZE",
+        "ROLLBACK",
+        "SELECT * FROM sqlite_stat1",
+        "SELECT name FROM sqlite_master",
+    ):
+        both.same(sql)
+
+
+def test_no_figures_of_shadow_tables_mislead_sqlites_planner(both: Both) -> None:
+    both.same("ANALYZE")
+    raw = both.columns._db.execute("SELECT DISTINCT tbl FROM sqlite_stat1 UNION SELECT tbl FROM sqlite_stat4")
+    assert not [tbl for (tbl,) in raw if "_cln_" in tbl]
