@@ -1,7 +1,8 @@
 """What several folders share: TPC-H files at scale 0.01, the same rows in sqlite3, and tests of one storage format.
 
 A run has the storage format that COLONNADE_STORAGE_FORMAT names, so that the same tests say what they claim of each.
-A test that is about one format has the mark `storage_format(name, reason)`, and runs in that one always.
+A test that cannot hold in each of them has the mark `storage_format("auto", …, reason="…")`: those in which it holds.
+Run in another one it has the first of them. `grep -rn mark.storage_format tests` lists these tests.
 """
 
 from __future__ import annotations
@@ -23,14 +24,12 @@ SCALE = 0.01
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Around a test and its fixtures: the environment's storage format is the one that the test is about."""
-    mark = item.get_closest_marker("storage_format")
-    if mark is None:
+    """Around a test and its fixtures: the environment's storage format is one in which the test holds."""
+    mark, before = item.get_closest_marker("storage_format"), os.environ.get(FORMAT_VARIABLE)
+    if mark is None or (before or "auto") in mark.args:
         return (yield)
-    storage_format, reason = mark.args
-    assert reason, item.nodeid
-    before = os.environ.get(FORMAT_VARIABLE)
-    os.environ[FORMAT_VARIABLE] = storage_format
+    assert len(mark.kwargs["reason"]) > 10, item.nodeid
+    os.environ[FORMAT_VARIABLE] = mark.args[0]
     try:
         return (yield)
     finally:

@@ -112,6 +112,7 @@ def test_a_write_on_column_format_does_what_it_does_in_sqlite3(sql: str, paramet
     same(program)
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_commit_refuses_a_duplicate_and_keeps_the_transaction_open(connection: colonnade.Connection) -> None:
     fill(connection)
     connection.execute("INSERT INTO parent(id, name) VALUES(7, 'seven')")
@@ -125,6 +126,7 @@ def test_commit_refuses_a_duplicate_and_keeps_the_transaction_open(connection: c
     assert not connection.in_transaction
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_commit_in_sql_is_refused_as_well(connection: colonnade.Connection) -> None:
     for commit in ("COMMIT", "END TRANSACTION", " /* now */ commit", "PRAGMA bulk_load = off"):
         connection.execute("INSERT INTO child VALUES(1, 5, 'orphan')")
@@ -135,6 +137,7 @@ def test_commit_in_sql_is_refused_as_well(connection: colonnade.Connection) -> N
         connection.execute("ROLLBACK")
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_violations_can_be_repaired_before_commit(connection: colonnade.Connection) -> None:
     fill(connection)
     connection.execute("INSERT INTO child VALUES(99999, 888888, 'orphan')")
@@ -147,6 +150,7 @@ def test_violations_can_be_repaired_before_commit(connection: colonnade.Connecti
     assert connection.execute("SELECT count(*) FROM child").fetchone() == (ROWS,)
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_parents_deleted_in_bulk_load_are_missed_at_commit(connection: colonnade.Connection) -> None:
     fill(connection)
     connection.commit()
@@ -157,6 +161,7 @@ def test_parents_deleted_in_bulk_load_are_missed_at_commit(connection: colonnade
     connection.rollback()
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_a_savepoint_that_began_the_transaction_is_validated_when_released() -> None:
     connection = colonnade.connect(":memory:", isolation_level=None, bulk_load=True)
     connection.executescript(DDL)
@@ -175,6 +180,7 @@ def test_a_savepoint_that_began_the_transaction_is_validated_when_released() -> 
     connection.close()
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_autocommit_validates_each_statement() -> None:
     connection = colonnade.connect(":memory:", isolation_level=None, bulk_load=True)
     connection.executescript(DDL)
@@ -211,6 +217,7 @@ def test_scripts_load_in_bulk_too(connection: colonnade.Connection) -> None:
     connection.rollback()
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_what_a_program_sees_of_a_column_format_table_is_its_own_ddl(
     connection: colonnade.Connection,
 ) -> None:
@@ -230,6 +237,7 @@ def test_what_a_program_sees_of_a_column_format_table_is_its_own_ddl(
     plain.close()
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_an_error_names_the_users_table(connection: colonnade.Connection) -> None:
     loaded(connection)
     with pytest.raises(colonnade.IntegrityError, match=r"^UNIQUE constraint failed: parent.name$"):
@@ -240,6 +248,7 @@ def test_an_error_names_the_users_table(connection: colonnade.Connection) -> Non
         connection.execute("SELECT parent.nope FROM parent")
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_rows_being_read_survive_a_write_that_needs_row_format(connection: colonnade.Connection) -> None:
     loaded(connection)
     cursor = connection.execute("SELECT id FROM parent ORDER BY id")
@@ -248,6 +257,7 @@ def test_rows_being_read_survive_a_write_that_needs_row_format(connection: colon
     assert [row[0] for row in cursor] == list(range(1, ROWS))
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_a_connection_notices_that_another_turned_a_table_to_column_format(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     first, second = colonnade.connect(path), colonnade.connect(path)
@@ -273,6 +283,7 @@ def test_a_connection_notices_that_another_turned_a_table_to_column_format(tmp_p
     second.close()
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_a_file_with_column_format_is_read_by_a_new_connection(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     first = colonnade.connect(path, bulk_load=True)

@@ -112,6 +112,7 @@ def builtin(connection: Any) -> list[tuple[Any, ...]]:
     return rows
 
 
+@pytest.mark.storage_format("auto", "row", reason="about a connection without the column store")
 def test_a_connection_without_the_column_store_keeps_sqlites_own_functions() -> None:
     connection = colonnade.connect(":memory:")
     connection.execute("CREATE TABLE t(a)")

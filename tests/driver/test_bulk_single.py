@@ -102,6 +102,7 @@ def test_a_default_is_computed_when_its_row_comes() -> None:
     connection.close()
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_rows_that_share_an_integer_primary_key_wait_for_commit() -> None:
     connection = colonnade.connect(":memory:", bulk_load=True)
     connection.executescript(CHECKED)
@@ -159,6 +160,7 @@ def test_rows_before_a_rollback_to_an_older_savepoint_are_gone(make: Make, count
     twins.done()
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_an_executemany_in_autocommit_that_breaks_a_key_is_undone_whole() -> None:
     connection = colonnade.connect(":memory:", isolation_level=None, bulk_load=True)
     connection.executescript(KEYED)

@@ -97,6 +97,7 @@ def violation(connection: Any) -> None:
     connection.executemany("INSERT INTO t VALUES (?)", [(1,), (2,), (1,)])
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_commit_validates_bulk_load_under_autocommit_false() -> None:
     connection = connect(colonnade, ":memory:", autocommit=False)
     violation(connection)
@@ -108,6 +109,7 @@ def test_commit_validates_bulk_load_under_autocommit_false() -> None:
     assert connection.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_switching_autocommit_on_validates_bulk_load() -> None:
     connection = connect(colonnade, ":memory:", autocommit=False)
     violation(connection)

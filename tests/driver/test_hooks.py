@@ -119,6 +119,7 @@ def test_a_statement_too_long_to_expand_is_traced_as_it_is(open_: Hook) -> None:
     assert same(program) == ["SELECT 1 WHERE 'a' = ?"]
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_trace_shows_colonnades_own_pragmas_and_rows_that_bulk_load_takes() -> None:
     db = connect(colonnade, ":memory:")
     db.executescript(SCHEMA)

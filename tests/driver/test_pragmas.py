@@ -29,6 +29,7 @@ def pragma(connection: colonnade.Connection, text: str) -> Any:
     return names, cursor.fetchall()
 
 
+@pytest.mark.storage_format("auto", reason="tells what the default is")
 @pytest.mark.parametrize(
     ("name", "default", "given", "then"),
     [
@@ -78,7 +79,8 @@ def test_what_a_pragma_cannot_take_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("named", "given"), [(None, "auto"), ("", "auto"), ("row", "row"), ("column", "column"), ("COLUMN", "column")]
+    ("named", "given"),
+    [(None, "auto"), ("", "auto"), ("row", "row"), ("column", "column"), ("COLUMN", "column")],
 )
 def test_the_environment_names_the_storage_format_of_new_connections(
     named: str | None, given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -118,6 +120,7 @@ def test_write_hints_name_figures_and_sources(connection: colonnade.Connection) 
     assert figures["recommended_rows"][1] <= figures["maximum_rows"][1]
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_the_storage_report_says_what_is_stored_how_and_why(connection: colonnade.Connection) -> None:
     pragma(connection, "bulk_load = on")
     connection.executemany("INSERT INTO t VALUES(?, ?)", ((i, "x") for i in range(10_000)))
@@ -146,6 +149,7 @@ def test_constraint_check_reports_what_row_format_let_in(connection: colonnade.C
     assert checked["c"]["violations"] == 2
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_pager_stats_count_chunks_by_table_and_in_total(connection: colonnade.Connection) -> None:
     pragma(connection, "bulk_load = on")
     connection.executemany("INSERT INTO t VALUES(?, ?)", ((i, "x") for i in range(10_000)))

@@ -129,6 +129,7 @@ def test_a_table_turns_to_column_format_under_the_prepared_statements_of_another
     assert sound(file)
 
 
+@pytest.mark.storage_format("auto", reason="about when the freeze policy moves rows")
 def test_a_reader_keeps_its_snapshot_while_another_connection_freezes_and_merges(file: Path) -> None:
     make(file, "wal")
     with closing(connect(file)) as reader, closing(connect(file)) as writer:
@@ -250,6 +251,7 @@ def test_a_process_killed_in_a_thaw_a_freeze_or_a_merge_leaves_the_database_as_i
     assert sound(file)
 
 
+@pytest.mark.storage_format("auto", reason="about when the freeze policy moves rows")
 def test_commits_freeze_what_programs_insert_and_a_table_in_row_format_stays_so(file: Path) -> None:
     make(file, "wal")
     with closing(connect(file)) as db:

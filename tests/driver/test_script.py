@@ -203,6 +203,7 @@ def test_an_error_names_statement_and_line_and_what_ran_before_stays(
         )
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_a_key_that_repeats_outside_a_transaction_ends_a_bulk_script_at_its_statement() -> None:
     text = "\n".join(
         [
@@ -243,6 +244,7 @@ def test_savepoints_parameters_and_pragmas_do_what_they_do_in_sqlite3() -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_a_long_list_of_rows_is_read_as_columns_and_all_or_nothing() -> None:
     db = connect(colonnade, ":memory:")
     db.execute("PRAGMA bulk_load = on")

@@ -124,6 +124,7 @@ def test_import_and_backup_work_on_tables_in_column_format(shell: Shell) -> None
         assert copied.execute("SELECT count(*), max(x) FROM big").fetchone() == (502, 62.375)
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_a_commit_that_breaks_a_key_fails_and_leaves_the_file_as_it_was(shell: Shell) -> None:
     rows = "".join(f"INSERT INTO t VALUES({n % 30},'v');\n" for n in range(40))
     script = f"PRAGMA bulk_load = on;\nCREATE TABLE t(a INTEGER PRIMARY KEY, b);\nBEGIN;\n{rows}COMMIT;\n"

@@ -58,6 +58,7 @@ def start_load(path: Path, folder: Path, halt_at: str) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.storage_format("auto", "row", reason="plain SQLite reads the table of before")
 @pytest.mark.parametrize("journal_mode", ["delete", "wal"])
 def test_a_kill_in_mid_load_leaves_the_database_as_before(
     tmp_path: Path, tpch_folder: Path, journal_mode: str
