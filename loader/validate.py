@@ -29,7 +29,7 @@ from colonnade.store.errors import OperationalError
 from colonnade.store.keycode import COLLATIONS, KeySpec
 from colonnade.store.values import Column
 
-__all__ = ["ValidateLimits", "check_foreign_key", "validate"]
+__all__ = ["ValidateLimits", "check_foreign_key", "check_key", "validate"]
 
 _NUMERIC = (Affinity.NUMERIC, Affinity.INTEGER, Affinity.REAL)
 
@@ -86,6 +86,20 @@ def check_foreign_key(
     run = _Run(store, schema, limits, ConstraintStats(), sink, Workers(limits.threads))
     with run.workers:
         run.foreign_key(child, foreign, full=True, whole=True)
+
+
+def check_key(
+    store: Store,
+    schema: Schema,
+    definition: TableDef,
+    key: KeyDef,
+    limits: ValidateLimits,
+    sink: ViolationSink,
+) -> None:
+    """Hand every row of a table that has a key again to `sink`, whatever is owed. See `validate`."""
+    run = _Run(store, schema, limits, ConstraintStats(), sink, Workers(limits.threads))
+    with run.workers:
+        run.unique(definition, key, full=True)
 
 
 def _distinct_keys(definition: TableDef) -> Iterator[KeyDef]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 from colonnade.sql.statement import Statement
-from colonnade.sql.tokens import quote
+from colonnade.sql.tokens import Kind, Reader, quote
 from colonnade.store.catalog import read_meta, write_meta
 from colonnade.store.database import Store
+from colonnade.store.keycode import COLLATIONS
 from colonnade.store.table import ColumnTable
 
 
@@ -16,6 +17,31 @@ def on_row_part(statement: Statement, table: ColumnTable) -> str:
     target = statement.target
     assert target is not None
     return statement.text[: target.start] + quote(table.rows_name) + statement.text[target.stop :]
+
+
+def is_plain_key(statement: Statement) -> bool:
+    """Whether a CREATE UNIQUE INDEX is on names alone, of all rows: a key as a UNIQUE constraint is one, if the
+    names are columns."""
+    assert statement.target is not None
+    reader = Reader(statement.text, statement.target.stop)
+    behind = reader.skip_parentheses(0) if reader[0].key == "(" else 0
+    if not behind or (reader[behind].kind is not Kind.END and reader[behind].key != ";"):
+        return False
+    at = 1
+    while at < behind:
+        if reader[at].kind not in (Kind.WORD, Kind.QUOTED):
+            return False
+        at += 1
+        if reader[at].key == "COLLATE":
+            if reader[at + 1].name.upper() not in COLLATIONS:
+                return False
+            at += 2
+        if reader[at].key in ("ASC", "DESC"):
+            at += 1
+        if reader[at].key not in (",", ")"):
+            return False
+        at += 1
+    return True
 
 
 def remember_spelling(statement: Statement, table: ColumnTable) -> None:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import apsw
 
 from colonnade.sql.effects import Effect, Place, Reach, replaces_rows
-from colonnade.sql.indexes import forget_keys, on_row_part, remember_spelling
+from colonnade.sql.indexes import forget_keys, is_plain_key, on_row_part, remember_spelling
+from colonnade.sql.redefine import renames, renames_table, stays_covered
 from colonnade.sql.schema import Schema, fold, read_schema
 from colonnade.sql.sets import SetPlan, SetWrite, plan_set
 from colonnade.sql.shown import home_of
@@ -38,12 +39,17 @@ class Ready:
     touched  tables in column format that may have lost the row with the largest rowid
     set_wise  to be run in place of any text; where it says NotThawable, `before` has to be asked again
     written  (schema, table): where its target is in column format, that
+    redefines  tables in column format that the statement redefines or refers to: to be run within
+               `sql.redefine.redefined`, and where that says NotCoverable, after `Router.restore`
+    indexes  the table in column format that gets a UNIQUE index: its key is to be checked in row groups
     """
 
     text: str
     touched: tuple[ColumnTable, ...] = ()
     set_wise: SetWrite | None = None
     written: Place | None = None
+    redefines: tuple[ColumnTable, ...] = ()
+    indexes: ColumnTable | None = None
 
 
 class Router:
@@ -111,8 +117,20 @@ class Router:
             ready = self._thawed(statement, params, sets)
             if ready is not None:
                 return ready
-        self._restore(places)
+        if thaw and (ready := self._redefining(statement, places)) is not None:
+            return ready
+        self.restore(places)
         return Ready(statement.text)
+
+    def _redefining(self, statement: Statement, places: Sequence[Place]) -> Ready | None:
+        """For what changes the schema and lets these tables stay in column format; None: it may not."""
+        found = [self._store.table(name, schema) for schema, name in places]
+        tables = tuple(table for table in found if table is not None)
+        if stays_covered(statement):
+            return Ready(statement.text, redefines=tables)
+        if statement.verb == "CREATE" and statement.subject == "INDEX" and is_plain_key(statement):
+            return Ready(self._indexing(statement), indexes=tables[0])
+        return None
 
     def _thawed(self, statement: Statement, params: Params, sets: bool) -> Ready | None:
         """The statement on row parts, with all that it needs in them; None where that is not known to be right."""
@@ -188,7 +206,16 @@ class Router:
                     tables = self.schema(name).tables.values()
                     self._unfrozen.update({(name, t.name): None for t in tables if text.mentions(t.name)})
 
-    def _restore(self, places: Sequence[Place]) -> None:
+    def failed(self, statement: Statement) -> None:
+        """SQLite has undone what a statement did to the schema, and must read it again before a virtual table
+        connects: while that connects it cannot, and would not come to an end."""
+        if statement.is_ddl:
+            self.forget()
+            self._store.invalidate()
+            for schema in self._db.db_names():
+                self._db.execute(f"SELECT 1 FROM {quote(schema)}.sqlite_schema LIMIT 1").fetchall()
+
+    def restore(self, places: Sequence[Place]) -> None:
         """Returns tables to row format."""
         with self._db:
             for schema, name in places:
@@ -281,14 +308,20 @@ class Router:
         reach.write(schema, name, effect, assigned)
 
     def _alter(self, statement: Statement, reach: Reach) -> None:
-        """Children too: a new name of the table or of a column goes into their REFERENCES clauses."""
+        """Children too: a new name of the table or of a column goes into their REFERENCES clauses. And parents: how
+        the user spelt their names is remembered under the table's name."""
         place = self._place(statement.target)
         if place is None:
             return
         schema, name = place
         reach.places[place] = None
-        for child, _ in reach.schemas[schema].children_of(name):
-            reach.places[schema, child.name] = None
+        if renames(statement):
+            for child, _ in reach.schemas[schema].children_of(name):
+                reach.places[schema, child.name] = None
+        table = reach.schemas[schema].table(name)
+        if table is not None and renames_table(statement):
+            for key in table.foreign_keys:
+                reach.places[schema, key.parent] = None
         self._create(statement, reach)
 
     def _drop(self, statement: Statement, reach: Reach) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -55,13 +55,18 @@ def column_affinity(decl_type: str, *, strict: bool) -> ColumnAffinity:
 
 @dataclass(frozen=True, slots=True)
 class StoredColumn:
-    """A column of a table in column format."""
+    """A column of a table in column format.
+
+    first_group  row groups with a smaller id have no chunk of it, and the value `default` in all rows
+    """
 
     column_id: int
     name: str
     decl_type: str
     collation: str
     not_null: bool = False
+    first_group: int = 0
+    default: SQLiteValue = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +121,17 @@ class TableInfo:
 def read_info(db: apsw.Connection, names: ShadowNames) -> TableInfo:
     """Everything about a table in column format that its schema and its meta table say."""
     described = describe(db, names.schema, names.rows_name)
-    ids = _column_ids(db, names)
-    if [name.lower() for _, name in ids] != [column.name.lower() for column in described]:
+    entries = _column_entries(db, names)
+    if [name.lower() for _, name, _ in entries] != [column.name.lower() for column in described]:
         raise Corrupt(f"the columns of table {names.name} are not those of its row part")
     columns = tuple(
-        StoredColumn(column_id, c.name, c.decl_type, c.collation, c.not_null)
-        for (column_id, _), c in zip(ids, described, strict=True)
+        replace(
+            column,
+            column_id=column_id,
+            first_group=first,
+            default=read_meta(db, names, f"{disk.DEFAULT}{column_id}") if first else None,
+        )
+        for (column_id, _, first), column in zip(entries, described, strict=True)
     )
     alias = rowid_alias(db, names.schema, names.rows_name)
     by_name = {column.name.lower(): column.column_id for column in columns}
@@ -162,30 +172,49 @@ def _guards(db: apsw.Connection, names: ShadowNames) -> Guards:
     return Guards(foreign_keys=linked is not None, child=bool(linked), triggers=bool(triggers), checks=checks)
 
 
-def _column_ids(db: apsw.Connection, names: ShadowNames) -> list[tuple[int, str]]:
+def _column_entries(db: apsw.Connection, names: ShadowNames) -> list[tuple[int, str, int]]:
+    """Id, name and first row group with a chunk of each column."""
     version = read_meta(db, names, "version")
-    if version != disk.FORMAT_VERSION:
-        raise Corrupt(f"table {names.name} has format version {version!r}, this is {disk.FORMAT_VERSION}")
+    if version not in disk.VERSIONS:
+        raise Corrupt(f"table {names.name} has format version {version!r}, this is {disk.VERSIONS[-1]}")
     try:
-        pairs = [
-            (int(column_id), str(name))
-            for column_id, name in json.loads(str(read_meta(db, names, "columns")))
+        entries = [
+            (int(column_id), str(name), int(first[0]) if first else 0)
+            for column_id, name, *first in json.loads(str(read_meta(db, names, "columns")))
         ]
     except (TypeError, ValueError):
         raise Corrupt(f"the list of columns of table {names.name} is damaged") from None
-    ids = [column_id for column_id, _ in pairs]
+    following = read_meta(db, names, "next_group")
+    if any(first and not (isinstance(following, int) and first <= following) for _, _, first in entries):
+        raise Corrupt(f"columns of table {names.name} lack chunks of row groups to come")
+    ids = [column_id for column_id, _, _ in entries]
     if len(set(ids)) != len(ids) or not all(0 < i < disk.COLUMN_ID_SPAN for i in ids):
         raise Corrupt(f"the column ids of table {names.name} are damaged")
-    return pairs
+    return entries
 
 
-def read_meta(db: apsw.Connection, names: ShadowNames, key: str) -> int | str | None:
+def write_columns(db: apsw.Connection, names: ShadowNames, columns: Sequence[StoredColumn]) -> None:
+    """Puts what t_cln_meta says of the columns: ids, names, and what row groups have no chunk of."""
+    added = [column for column in columns if column.first_group]
+    entries = [
+        [column.column_id, column.name, *([column.first_group] if column.first_group else [])]
+        for column in columns
+    ]
+    write_meta(db, names, "version", disk.ADDED_COLUMNS_VERSION if added else disk.FIRST_VERSION)
+    write_meta(db, names, "columns", json.dumps(entries))
+    db.execute(f"DELETE FROM {names.meta} WHERE key GLOB '{disk.DEFAULT}*'")
+    for column in added:
+        if column.default is not None:
+            write_meta(db, names, f"{disk.DEFAULT}{column.column_id}", column.default)
+
+
+def read_meta(db: apsw.Connection, names: ShadowNames, key: str) -> SQLiteValue:
     """One fact of t_cln_meta, None where it is missing."""
-    value: int | str | None = fetch_one(db, f"SELECT value FROM {names.meta} WHERE key=?", (key,))
+    value: SQLiteValue = fetch_one(db, f"SELECT value FROM {names.meta} WHERE key=?", (key,))
     return value
 
 
-def write_meta(db: apsw.Connection, names: ShadowNames, key: str, value: int | str) -> None:
+def write_meta(db: apsw.Connection, names: ShadowNames, key: str, value: SQLiteValue) -> None:
     db.execute(f"REPLACE INTO {names.meta}(key, value) VALUES(?, ?)", (key, value))
 
 
@@ -226,8 +255,11 @@ def _schema_entry(db: apsw.Connection, what: str, schema: str, table: str) -> ob
 
 
 def is_strict(db: apsw.Connection, schema: str, table: str) -> bool:
-    rows = db.execute(f"PRAGMA {quote(schema)}.table_list({quote(table)})")
-    return any(bool(strict) for of, _, _, _, _, strict in rows if of.lower() == schema.lower())
+    """Whether a rowid table is STRICT: then that is the last word of its text, which ends in ")" otherwise.
+
+    PRAGMA table_list, which also says it, connects every virtual table, so none could ask while it connects.
+    """
+    return table_sql(db, schema, table).rstrip().upper().endswith("STRICT")
 
 
 def rowid_alias(db: apsw.Connection, schema: str, table: str) -> str | None:

@@ -83,7 +83,7 @@ def _chunk_sizes(table: ColumnTable, group: RowGroupInfo) -> Iterator[str]:
         f"SELECT chunk_id - ?, length(data) FROM {table.names.chunks} WHERE chunk_id BETWEEN ? AND ?",
         (first, first, first + disk.COLUMN_ID_SPAN - 1),
     )
-    expected = {*table.column_ids, table.rowid_column}
+    expected = {*table.column_ids, table.rowid_column} - {*table.added.missing(group.group_id)}
     for column_id in sorted({column_id for column_id, _ in found} ^ expected):
         missing = column_id in expected
         yield f"column {column_id} has no chunk" if missing else f"chunk of no column {column_id}"
@@ -124,7 +124,7 @@ def _values(table: ColumnTable, group: RowGroupInfo) -> Iterator[str]:
     """What the chunks themselves say: checksums, rowids, zone maps and key zones."""
     decoded: dict[int, Column] = {}
     for column_id in dict.fromkeys((table.rowid_column, *table.column_ids)):
-        data = table.store.pager.read_chunk(table.names, disk.chunk_id(group.group_id, column_id))
+        data = table.chunk(group, column_id)
         try:
             column = decode_chunk(data)
         except Corrupt as error:

@@ -21,6 +21,7 @@ from colonnade.store.catalog import (
     quote,
     read_meta,
     rowid_alias,
+    write_columns,
     write_meta,
 )
 from colonnade.store.presence import column_table_names
@@ -47,28 +48,15 @@ def to_column_format(db: apsw.Connection, names: ShadowNames, ddl: str | None) -
 
     ddl   the user's CREATE TABLE text, if it is not what the schema says now
     """
-    place = quote(names.schema)
-    before = _texts(db, names.schema)
-    text = ddl or before["table", names.name]
-    rename = f"ALTER TABLE {place}.{quote(names.name)} RENAME TO {quote(names.rows_name)}"
     with db, renaming(db):
-        db.execute(rename)
         for suffix, definition in disk.SHADOW_DDL.items():
-            db.execute(f"CREATE TABLE {place}.{quote(names.name + suffix)} {definition}")
-        columns = describe(db, names.schema, names.rows_name)
-        facts: dict[str, int | str] = {
-            "version": disk.FORMAT_VERSION,
-            "ddl": text,
-            "next_group": 1,
-            "next_column": len(columns) + 1,
-            "columns": json.dumps([[column.column_id, column.name] for column in columns]),
-            "spelling": json.dumps(_spellings(before, _texts(db, names.schema), names)),
-            "stamp": "",
-        }
-        for key, value in facts.items():
-            write_meta(db, names, key, value)
-        pin_rowids(db, names)
-        db.execute(f"CREATE VIRTUAL TABLE {place}.{quote(names.name)} USING {disk.MODULE_NAME}")
+            db.execute(f"CREATE TABLE {quote(names.schema)}.{quote(names.name + suffix)} {definition}")
+        columns = describe(db, names.schema, names.name)
+        write_columns(db, names, columns)
+        write_meta(db, names, "next_group", 1)
+        write_meta(db, names, "next_column", len(columns) + 1)
+        write_meta(db, names, "stamp", "")
+        cover(db, names, ddl)
 
 
 def to_row_format(db: apsw.Connection, names: ShadowNames) -> None:
@@ -76,17 +64,48 @@ def to_row_format(db: apsw.Connection, names: ShadowNames) -> None:
 
     The caller has moved every row to the row part.
     """
+    with db, renaming(db):
+        uncover(db, names)
+        for suffix in disk.SHADOW_DDL:
+            db.execute(f"DROP TABLE IF EXISTS {quote(names.schema)}.{quote(names.name + suffix)}")
+
+
+def cover(db: apsw.Connection, names: ShadowNames, ddl: str | None = None) -> None:
+    """Makes an ordinary table the row part of a table in column format. The other shadow tables are there.
+
+    ddl   the user's CREATE TABLE text, if it is not what the schema says now
+    """
+    place, before = quote(names.schema), _texts(db, names.schema)
+    with db, renaming(db):
+        db.execute(f"ALTER TABLE {place}.{quote(names.name)} RENAME TO {quote(names.rows_name)}")
+        write_meta(db, names, "ddl", ddl or before["table", names.name])
+        write_meta(db, names, "spelling", json.dumps(_spellings(before, _texts(db, names.schema), names)))
+        pin_rowids(db, names)
+        db.execute(f"CREATE VIRTUAL TABLE {place}.{quote(names.name)} USING {disk.MODULE_NAME}")
+
+
+def uncover(db: apsw.Connection, names: ShadowNames) -> None:
+    """Makes the row part of a table in column format an ordinary table again, with the user's own texts.
+
+    The other shadow tables stay, with the rows that are in them.
+    """
     place = quote(names.schema)
     spellings = _load_spellings(read_meta(db, names, "spelling"))
     current = _texts(db, names.schema)
     with db, renaming(db):
         db.execute(f"DROP TABLE {place}.{quote(names.name)}")
         db.execute(f"DROP INDEX IF EXISTS {place}.{quote(names.name + disk.PIN)}")
-        for suffix in disk.SHADOW_DDL:
-            db.execute(f"DROP TABLE IF EXISTS {place}.{quote(names.name + suffix)}")
         db.execute(f"ALTER TABLE {place}.{quote(names.rows_name)} RENAME TO {quote(names.name)}")
         _respell(db, names, current, spellings)
         _respell_stored(db, names, spellings)
+
+
+def rename_shadows(db: apsw.Connection, names: ShadowNames, new: ShadowNames) -> None:
+    """Gives the shadow tables of an uncovered table those names that go with another name of the table."""
+    with db, renaming(db):
+        for suffix in disk.SHADOW_DDL:
+            old_name, new_name = quote(names.name + suffix), quote(new.name + suffix)
+            db.execute(f"ALTER TABLE {quote(names.schema)}.{old_name} RENAME TO {new_name}")
 
 
 def pin_rowids(db: apsw.Connection, names: ShadowNames) -> None:

@@ -51,6 +51,7 @@ class Store:
         self.epoch = 0  # another one each time the tables are looked at anew
         self.explains: Callable[[ColumnTable, str], str] | None = None
         self._warned: set[str] = set()
+        self._names_moved = False  # see `renamed`
         db.set_rollback_hook(self.invalidate, id=self)
         if not registered:
             register(db, lambda: self)
@@ -78,6 +79,15 @@ class Store:
         self.epoch += 1
         for schema, (_, tables) in self._schemas.items():
             self._schemas[schema] = (None, tables)
+        if self._names_moved:
+            self.cache.clear()
+            self._schemas.clear()
+
+    def renamed(self) -> None:
+        """A table in column format has another name: what is remembered under names may be about others, now and
+        after each rollback that may bring the old names back."""
+        self._names_moved = True
+        self.invalidate()
 
     # --- which tables ----------------------------------------------------------------------------------
 

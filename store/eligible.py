@@ -144,7 +144,11 @@ RULES: tuple[Callable[[_Candidate], str | None], ...] = (
 )
 
 
-def why_row_format(db: apsw.Connection, schema: str, name: str) -> str | None:
-    """Why a table must stay in row format, as a short phrase; None if it may turn to column format."""
+def why_row_format(db: apsw.Connection, schema: str, name: str, *, shadows: bool = False) -> str | None:
+    """Why a table must stay in row format, as a short phrase; None if it may turn to column format.
+
+    shadows  its shadow tables are there already (store.redefine)
+    """
     table = _Candidate(db, schema, name)
-    return next((reason for rule in RULES if (reason := rule(table)) is not None), None)
+    rules = [rule for rule in RULES if not (shadows and rule is _names_taken)]
+    return next((reason for rule in rules if (reason := rule(table)) is not None), None)

@@ -1,15 +1,20 @@
-"""The on-disk format, version 1: shadow tables and column chunks. The only description of it.
+"""The on-disk format, versions 1 and 2: shadow tables and column chunks. The only description of it.
 
 Shadow tables. A table `t` in column format is the virtual table `t`, declared as
 `CREATE VIRTUAL TABLE t USING colonnade`, and six ordinary tables beside it in the same schema:
 
     t_cln_rows        the row part: the user's own table, renamed, with all its constraints
     t_cln_meta        key, value: one row per fact about the table
-        'version'       1
+        'version'       1, or 2 for a table with a column that some row group has no chunk of; what reads only
+                        version 1 refuses such a table
         'ddl'           the user's CREATE TABLE text
         'next_group'    the next row group id; ids are never used twice, not even after a delete
         'next_column'   the next column id
-        'columns'       JSON list of [column id, column name], in the table's column order
+        'columns'       JSON list of [column id, column name], in the table's column order; for a column that
+                        ALTER TABLE added when there were row groups, [column id, column name, g]: row groups
+                        with an id below g have no chunk of it
+        'default N'     the value that the column with id N has in all rows of the row groups without a chunk
+                        of it, as SQLite gave it to the rows of the row part; missing: NULL
         'stamp'         a text that every change of the row groups replaces by one never used before
                         (store.state)
         'spelling'      JSON list of [object type, name, spellings]: how the user wrote the table's name in
@@ -26,8 +31,7 @@ row part would then be those of other rows in row groups. A file of an earlier v
 Column id 0 is the rowid of a table whose rowid has no column of its own; for a table with an INTEGER
 PRIMARY KEY that column's chunk holds the rowids and id 0 has no chunk. User columns have ids from 1,
 never reused. chunk_id = group_id * 4096 + column_id (SQLite allows 2,000 columns), so the chunks of
-a row group lie side by side. A column added after a group was written has no chunk in that group; its
-value there is the DEFAULT that ALTER TABLE gave it. Rows in a row group are in ascending rowid order.
+a row group lie side by side. Rows in a row group are in ascending rowid order.
 
 Zone map (columns of t_cln_chunks, before the BLOB, so that reading them reads one page):
     null_count  NULLs in the chunk, tombstones included
@@ -75,7 +79,8 @@ from __future__ import annotations
 
 import struct
 
-FORMAT_VERSION = 1
+FIRST_VERSION, ADDED_COLUMNS_VERSION = 1, 2
+VERSIONS = (FIRST_VERSION, ADDED_COLUMNS_VERSION)
 CHUNK_MAGIC = b"CLN1"
 CHUNK_HEADER = struct.Struct("<4sBBBBIIII")
 BLOCK_ENTRY = struct.Struct("<III")
@@ -98,6 +103,7 @@ ROWS, META, GROUPS, CHUNKS, TOMBSTONES, KEYS = (
     "_cln_keys",
 )
 PIN = "_cln_pin"
+DEFAULT = "default "  # and a column id: a key of t_cln_meta
 SHADOW_SUFFIXES = (ROWS, META, GROUPS, CHUNKS, TOMBSTONES, KEYS)
 
 META_DDL = "(key TEXT PRIMARY KEY, value) WITHOUT ROWID"

@@ -52,6 +52,7 @@ class Pager(Protocol):
     def write_group(self, table: ShadowNames, group: RowGroupInfo) -> None: ...
     def copy_group(self, table: ShadowNames, group_id: int, new_id: int, replaced: Sequence[int]) -> None: ...
     def free_group(self, table: ShadowNames, group_id: int) -> None: ...
+    def free_column(self, table: ShadowNames, column_id: int) -> None: ...
     def read_tombstones(self, table: ShadowNames) -> dict[int, bytes]: ...
     def write_tombstones(self, table: ShadowNames, group_id: int, bitmap: bytes, dead_count: int) -> None: ...
 
@@ -195,6 +196,27 @@ class SqlitePager:
         counters.chunks_freed += chunks
         counters.bytes_freed += size
         counters.groups_freed += 1
+
+    def free_column(self, table: ShadowNames, column_id: int) -> None:
+        """Removes the chunks of a column. Reads their pages, to free them, and none of other columns' chunks."""
+        counters, of_column = self.counters.of(table.key), f"group_id * {disk.COLUMN_ID_SPAN} + ?"
+        chunks, size = fetch_all(
+            self.db,
+            f"SELECT count(*), coalesce(sum(length(data)), 0) FROM {table.groups}"
+            f" JOIN {table.chunks} ON chunk_id = {of_column}",
+            (column_id,),
+        )[0]
+        self.db.execute(
+            f"UPDATE {table.groups} SET bytes = bytes - length(data)"
+            f" FROM {table.chunks} WHERE chunk_id = {of_column}",
+            (column_id,),
+        )
+        self.db.execute(
+            f"DELETE FROM {table.chunks} WHERE chunk_id IN (SELECT {of_column} FROM {table.groups})",
+            (column_id,),
+        )
+        counters.chunks_freed += chunks
+        counters.bytes_freed += size
 
     def read_tombstones(self, table: ShadowNames) -> dict[int, bytes]:
         """The tombstone bitmaps of the row groups that have any: one bit a row of those groups."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from colonnade.store import format as disk
 from colonnade.store.chunk import ChunkReader, decode_chunk
 from colonnade.store.errors import Corrupt
 from colonnade.store.pager import Blob, RowGroupInfo
@@ -66,9 +65,9 @@ class RawRowGroup:
 
 def fetch(table: ColumnTable, group_id: int, column_ids: Sequence[int]) -> RawRowGroup:
     """See ColumnTable.fetch."""
-    group, pager = table.group(group_id), table.store.pager
+    group = table.group(group_id)
     wanted = dict.fromkeys((*column_ids, table.rowid_column))
-    chunks = {i: pager.read_chunk(table.names, disk.chunk_id(group_id, i)) for i in wanted}
+    chunks = {i: table.chunk(group, i) for i in wanted}
     bitmap = table.state().tombstones.get(group_id)
     return RawRowGroup(group, tuple(column_ids), table.rowid_column, chunks, bitmap)
 
@@ -171,7 +170,7 @@ def open_group(
     def open_chunk(column_id: int) -> ChunkReader | CachedChunk:
         chunk = pool.chunk(key, group_id, column_id)
         if chunk is None:
-            data = table.store.pager.read_chunk(table.names, disk.chunk_id(group_id, column_id))
+            data = table.chunk(group, column_id)
             chunk = pool.put_chunk(key, group_id, column_id, ChunkReader(data), len(data))
         return chunk if blocks else chunk.reader
 

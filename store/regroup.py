@@ -41,9 +41,14 @@ class Regrouping:
         group_id = store.group_ids.take(names.key, recorded)
         with unnoticed(store.db):
             write_meta(store.db, names, "next_group", group_id + 1)
-            for column_id, column in columns.items():
-                store.pager.write_chunk(names, disk.chunk_id(group_id, column_id), encode_chunk(column))
-        self._staged.append((group, group_id, tuple(columns)))
+            chunks = {column_id: encode_chunk(column) for column_id, column in columns.items()}
+            for column_id in self._table.added.missing(group.group_id):
+                added = self._table.added.chunk(group, column_id)
+                if added is not None:
+                    chunks.setdefault(column_id, added)
+            for column_id, chunk in chunks.items():
+                store.pager.write_chunk(names, disk.chunk_id(group_id, column_id), chunk)
+        self._staged.append((group, group_id, tuple(chunks)))
 
     def finish(self) -> None:
         """Puts the staged row groups in the places of the old ones."""

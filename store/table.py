@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from colonnade.store import format as disk
 from colonnade.store import freeze as moves
 from colonnade.store import reads
+from colonnade.store.added import AddedColumns
 from colonnade.store.catalog import StoredColumn, read_meta, user_ddl, write_meta
 from colonnade.store.counters import Usage
 from colonnade.store.errors import Corrupt, OperationalError
@@ -15,7 +16,7 @@ from colonnade.store.keycode import KeySpec
 from colonnade.store.keyfind import WantedKeys, find_keys
 from colonnade.store.keyindex import KeyZone
 from colonnade.store.keytable import read_key_zones, write_key_zones
-from colonnade.store.pager import RowGroupInfo
+from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.reads import RawRowGroup
 from colonnade.store.rowgroup import EncodedRowGroup
 from colonnade.store.rowpart import RowPart
@@ -43,6 +44,7 @@ class ColumnTable:
         self.rowid_column = info.rowid_column
         self.rows_name = info.names.rows_name
         self.row_part = RowPart(store.db, info)
+        self.added = AddedColumns(info.columns)
         self.counters = store.pager.counters.of(info.names.key)
         positions = [i for i, column in enumerate(info.columns) if column.column_id == info.rowid_column]
         self.alias_position = positions[0] if positions else None  # of the INTEGER PRIMARY KEY column
@@ -102,8 +104,16 @@ class ColumnTable:
         """The zone maps of a column by row group id, without reading a chunk."""
         known = self.state().zones
         if column_id not in known:
-            known[column_id] = self.store.pager.read_zones(self.names, column_id)
+            stored = self.store.pager.read_zones(self.names, column_id)
+            known[column_id] = {**stored, **self.added.zones(self.state().groups, column_id)}
         return known[column_id]
+
+    def chunk(self, group: RowGroupInfo, column_id: int) -> Blob:
+        """A column chunk of a row group; of a column added since, what it would be. Raises Corrupt."""
+        added = self.added.chunk(group, column_id)
+        if added is not None:
+            return added.data
+        return self.store.pager.read_chunk(self.names, disk.chunk_id(group.group_id, column_id))
 
     def key_zones(self, signature: str) -> dict[int, KeyZone]:
         """The key zones of a key by row group id; groups without one are missing."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import apsw
 
-from colonnade.store.catalog import ShadowNames, fetch_all, quote
+from colonnade.store.catalog import ShadowNames, fetch_all, is_strict, quote
 from colonnade.store.cursor import TableCursor
 from colonnade.store.errors import OperationalError
 from colonnade.store.plan import best_index
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 def connect(store: Store, schema: str, name: str) -> tuple[str, VirtualTable]:
     """What SQLite asks about a table before it reads it."""
     db, names = store.db, ShadowNames(schema, name)
-    listed = fetch_all(db, f"PRAGMA {quote(schema)}.table_list({quote(names.rows_name)})")
-    mine = [row for row in listed if row[0].lower() == schema.lower()]
-    if not mine:
+    if not db.table_exists(schema, names.rows_name):
         raise OperationalError(f"no such table: {schema}.{names.rows_name}")
-    return declaration(db, names, strict=bool(mine[0][5])), VirtualTable(store, names)
+    return declaration(db, names, strict=is_strict(db, schema, names.rows_name)), VirtualTable(store, names)
 
 
 def declaration(db: apsw.Connection, names: ShadowNames, *, strict: bool) -> str:
