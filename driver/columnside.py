@@ -6,10 +6,12 @@ start, and collect garbage, without numpy and pyarrow.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from colonnade.owing import Owing
 from colonnade.plan import Plan
+from colonnade.pragmas import checked_rows
 from colonnade.sql.names import introspection, register_schema_module
 from colonnade.sql.route import Router
 from colonnade.store.database import Store
@@ -61,7 +63,7 @@ class ColumnSide:
         if found is None:
             rewrite = introspection(plan.statement, self.store)
             if rewrite is not None and not self._shows_schema:
-                register_schema_module(self._session.db)
+                register_schema_module(self._session.db, partial(checked_rows, self._session))
                 self._shows_schema = True
             found = plan if rewrite is None else Plan(rewrite.sql, plan.asked)
             if len(self._rewritten) >= 512:

@@ -6,11 +6,15 @@ What a PRAGMA needs of the loader and the column side is imported when it is ask
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import apsw
+
+from colonnade.callbacks import coded
 from colonnade.sql.statement import Pragma
-from colonnade.store.errors import OperationalError, ProgrammingError
+from colonnade.sql.tokens import quote
+from colonnade.store.errors import Error, OperationalError, ProgrammingError
 
 if TYPE_CHECKING:
     from colonnade.session import Session
@@ -135,28 +139,62 @@ def _pager_stats(session: Session, pragma: Pragma) -> Answer:
 
 def _integrity_check(session: Session, pragma: Pragma) -> Answer:
     from colonnade import soundness
-    from colonnade.sql.shown import home_of
+    from colonnade.sql.shown import UserNames, home_of
 
     schemas = [name for name in session.db.db_names() if name != "temp"]
     if pragma.schema is not None:
         schemas = [_schema(session, pragma)]
     elif pragma.value is not None and (home := home_of(session.db, pragma.value)) is not None:
         schemas = [home]
+    if pragma.value is not None and UserNames(session.db, schemas[0]).is_part(pragma.value):
+        raise _sqlite_error(f"no such table: {_qualified(pragma)}")
     return Answer((pragma.name,), soundness.integrity(session.store, pragma, schemas))
 
 
 def _foreign_key_check(session: Session, pragma: Pragma) -> Answer:
     from colonnade import soundness
-    from colonnade.sql.shown import home_of
+    from colonnade.sql.shown import UserNames, home_of
 
     schema, value = _schema(session, pragma), pragma.value
-    if value is not None:
+    if value is not None and value.lower() not in _OF_SCHEMA:
         home = home_of(session.db, value, pragma.schema and schema)
-        if home is None:
-            raise OperationalError(f"no such table: {pragma.schema + '.' if pragma.schema else ''}{value}")
+        if home is None or UserNames(session.db, home).is_part(value):
+            raise _sqlite_error(f"no such table: {_qualified(pragma)}")
         schema = home
     rows = soundness.foreign_keys(session.store, session.router.schema(schema), value)
     return Answer(soundness.FOREIGN_KEY_CHECK, rows)
+
+
+def checked_rows(session: Session, name: str, argument: object, schema: object) -> Iterable[tuple[Any, ...]]:
+    """The rows of the table-valued functions of the PRAGMAs in SHARED that check: their answers."""
+    from colonnade.sql.shown import known_schema
+
+    given = None if argument is None else str(argument)
+    place = None if schema is None else known_schema(session.db, str(schema))
+    if given is not None and given.isdecimal():  # it is a name here, where the PRAGMA takes it for a limit
+        raise _sqlite_error(f"no such table: {given}")
+    answer = SHARED[name](session, Pragma(place, name, given))
+    return answer.rows if answer is not None else ()
+
+
+def _optimize(session: Session, pragma: Pragma) -> Answer:
+    """SQLite's own, which looks at shadow tables: their names and figures become those of the user's tables."""
+    from colonnade.sql import statistics
+
+    place = f"{quote(_schema(session, pragma))}." if pragma.schema else ""
+    argument = "" if pragma.value is None else f"({quote(pragma.value)})"
+    with session.changes.kept(), session.db:
+        rows = session.db.execute(f"PRAGMA {place}optimize{argument}").fetchall()
+        statistics.settle_optimized(session.store)
+    return Answer(("optimize",), statistics.shown_to_optimize(session.db, rows))
+
+
+def _qualified(pragma: Pragma) -> str:
+    return f"{pragma.schema}.{pragma.value}" if pragma.schema else str(pragma.value)
+
+
+def _sqlite_error(message: str) -> Error:
+    return coded(OperationalError, message, apsw.SQLITE_ERROR)
 
 
 def _schema(session: Session, pragma: Pragma) -> str:
@@ -165,7 +203,7 @@ def _schema(session: Session, pragma: Pragma) -> str:
     for name in session.db.db_names():
         if name.lower() == wanted:
             return name
-    raise OperationalError(f"unknown database {pragma.schema}")
+    raise _sqlite_error(f"unknown database {pragma.schema}")
 
 
 def _table(session: Session, pragma: Pragma) -> tuple[str, str]:
@@ -198,7 +236,9 @@ OWN: dict[str, Own] = {
 SHARED: dict[str, Own] = {
     **dict.fromkeys(("integrity_check", "quick_check"), _integrity_check),
     "foreign_key_check": _foreign_key_check,
+    "optimize": _optimize,
 }
+_OF_SCHEMA = frozenset({"sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"})
 
 
 def answering(session: Session, pragma: Pragma | None) -> Own | None:

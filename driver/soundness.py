@@ -12,6 +12,7 @@ from typing import Any
 
 import apsw
 
+from colonnade.callbacks import coded
 from colonnade.loader.checking import ValidateLimits
 from colonnade.loader.validate import check_foreign_key
 from colonnade.loader.violations import ViolationBatch
@@ -71,7 +72,7 @@ def foreign_keys(store: Store, schema: Schema, only: str | None) -> list[Row]:
     for definition in definitions:
         for key in definition.foreign_keys:
             if key.mismatch:
-                raise OperationalError(key.mismatch)
+                raise coded(OperationalError, key.mismatch, apsw.SQLITE_ERROR)
     return [row for definition in definitions for row in _orphans(store, schema, definition)]
 
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from colonnade.defining import define
 from colonnade.parameters import bindable
 from colonnade.plan import Plan
 from colonnade.sql import statistics
-from colonnade.sql.explain import as_sqlite_says, explained
+from colonnade.sql.explain import QUERY_PLAN, as_sqlite_says, explained
 from colonnade.sql.route import Ready
 from colonnade.sql.sets import SetWrite
 from colonnade.sql.statement import Statement
@@ -58,16 +57,13 @@ class Writing:
             session.note_reading(cursor)
             self._after(statement, ready)
 
-    def _define(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
-        define(self._session, cursor, plan, parameters, self.make_ready(plan.statement, ()))
-
     def _analyze(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         """ANALYZE: SQLite's own, and then the figures of whole tables. See sql.statistics."""
         session = self._session
         run = self._plan(statistics.analyze(session.db, plan.statement), plan)
         with session.changes.kept(), session.db, session.instead(plan, run, parameters) as seen:
             cursor._run_native(seen, parameters)
-            statistics.settle(session.db, plan.statement)
+            statistics.settle(session.store, plan.statement)
 
     def _explain(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         """EXPLAIN: of what would be run, in words where SQLite would show the virtual table's own plan."""
@@ -79,8 +75,10 @@ class Writing:
                 cursor._run_native(seen, parameters)
         finally:
             session.store.explains = None
-        if cursor._rows is not None and "QUERY" in plan.text.upper():
-            cursor._show(as_sqlite_says(cursor._rows), cursor.description)
+        target = plan.statement.target
+        if cursor.description is not None and len(cursor.description) == QUERY_PLAN:
+            thawed = target.name if target is not None and run is not plan else None
+            cursor._show(as_sqlite_says(cursor._rows or (), thawed), cursor.description)
         session.note_reading(cursor)
 
     def _run_set_wise(self, cursor: Cursor, plan: Plan, write: SetWrite, parameters: Any) -> bool:
@@ -206,11 +204,7 @@ class Writing:
             session.router.after(statement, ready, busy=session.busy())
 
 
-_SPECIAL = {
-    "ANALYZE": Writing._analyze,
-    "EXPLAIN": Writing._explain,
-    **dict.fromkeys(("ALTER", "CREATE", "DROP"), Writing._define),
-}
+_SPECIAL = {"ANALYZE": Writing._analyze, "EXPLAIN": Writing._explain}
 
 
 def _adapted(parameters: Any) -> Any:

@@ -8,6 +8,8 @@ explained is not run. SQLite prints them behind the table's name or alias.
     SEARCH t USING COLUMN FORMAT KEY (a=?)              the same, where a key has but few rows for each value
     SEARCH t USING COLUMN FORMAT ROWID (rowid=?)        one row, found by its rowid
     SEARCH t USING COLUMN FORMAT ROWID (rowid>?)        a range of rowids
+    THAW ROWS OF t                                      of a statement that writes t, before the rows that show how
+                                                        SQLite runs it on the row part
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from colonnade.store.prune import Op
 from colonnade.store.table import ColumnTable
 
 _FORMAT = "USING COLUMN FORMAT"
-_VIRTUAL = re.compile(rf"SCAN (.*) VIRTUAL TABLE INDEX \d+:((?:SCAN|SEARCH) {_FORMAT}.*)", re.DOTALL)
+_VIRTUAL = re.compile(rf"(SCAN|SEARCH) (.*) VIRTUAL TABLE INDEX \d+:(SCAN|SEARCH) ({_FORMAT}.*)", re.DOTALL)
+QUERY_PLAN = 4  # columns that EXPLAIN QUERY PLAN has; EXPLAIN has eight
 _DETAIL = 3  # of the columns id, parent, notused, detail
 
 
@@ -65,11 +68,18 @@ _SIGNS = {
 }
 
 
-def as_sqlite_says(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """The rows of EXPLAIN QUERY PLAN with the words where SQLite puts those of its own tables."""
+def as_sqlite_says(rows: Iterable[tuple[Any, ...]], thawed: str | None = None) -> Iterator[tuple[Any, ...]]:
+    """The rows of EXPLAIN QUERY PLAN with the words where SQLite puts those of its own tables.
+
+    thawed  the table that the statement writes, if that is in column format
+    """
+    if thawed is not None:
+        rows = list(rows)
+        yield max((row[0] for row in rows), default=0) + 1, 0, 0, f"THAW ROWS OF {thawed}"
     for row in rows:
         found = _VIRTUAL.fullmatch(row[_DETAIL])
         if found is not None:
-            verb, words = found[2].split(" ", 1)
-            row = (*row[:_DETAIL], f"{verb} {found[1]} {words}", *row[_DETAIL + 1 :])
+            outer, name, verb, words = found.groups()  # SQLite says SEARCH of a min() or max()
+            verb = "SEARCH" if "SEARCH" in (outer, verb) else "SCAN"
+            row = (*row[:_DETAIL], f"{verb} {name} {words}", *row[_DETAIL + 1 :])
         yield row

@@ -7,9 +7,13 @@ from typing import Any
 
 from colonnade.store.format import ROWS
 
+_CALLED = "arguments on colonnade_"  # the functions of `sql.shown` that stand for SQLite's
+
 
 def user_message(message: str) -> str:
     """A message of SQLite's with the user's names: `t_cln_rows.a` is `t.a` to them."""
+    if _CALLED in message:
+        return message.replace(_CALLED, "arguments on pragma_")
     return message.replace(ROWS, "") if ROWS in message else message
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from colonnade.sql.shown import PRAGMAS, PREFIX, TABLES, register_schema_module
+from colonnade.sql.shown import CHECKS, PRAGMAS, PREFIX, TABLES, register_schema_module
 from colonnade.sql.statement import Pragma, Statement
 from colonnade.sql.tokens import Kind, Reader, Token, quote
 from colonnade.store.database import Store
@@ -23,7 +23,7 @@ _STANDS_FOR = {
     "sqlite_master": PREFIX + "schema",
     "sqlite_schema": PREFIX + "schema",
     "sqlite_sequence": PREFIX + "sequence",
-} | {f"pragma_{name}": PREFIX + name for name in PRAGMAS}
+} | {f"pragma_{name}": PREFIX + name for name in (*PRAGMAS, *CHECKS)}
 _READ_BY = frozenset({"SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE"})
 _BEFORE_A_TABLE = frozenset({"FROM", "JOIN", ",", "("})
 # Keywords that can stand behind a table in FROM, where else a name would be its alias.
@@ -48,6 +48,8 @@ def introspection(statement: Statement, store: Store) -> Rewrite | None:
     """
     if statement.pragma is not None and statement.verb == "PRAGMA":
         return _of_pragma(statement.pragma, store)
+    if statement.verb == "EXPLAIN":  # SQLite plans a query of its own schema as any other
+        return None
     reads = statement.inner in _READ_BY or (statement.verb == "CREATE" and statement.subject == "TABLE")
     if not reads or not statement.mentions(*_STANDS_FOR) or not store.has_column_tables():
         return None
@@ -63,10 +65,14 @@ def _of_pragma(pragma: Pragma, store: Store) -> Rewrite | None:
         return None
     if not store.has_column_tables():
         return None
-    given = (pragma.value, pragma.schema) if pragma.schema else (pragma.value,)
-    arguments = ", ".join(_literal(value) for value in given)
+    place = pragma.schema and _literal(pragma.schema)
+    arguments, where = _literal(pragma.value), ""
+    if place and "schema" in function.columns:
+        where = f" WHERE schema = {place} COLLATE NOCASE"
+    elif place:
+        arguments += f", {place}"
     columns = ", ".join(map(quote, function.columns))
-    return Rewrite(f"SELECT {columns} FROM {PREFIX}{pragma.name}({arguments})")
+    return Rewrite(f"SELECT {columns} FROM {PREFIX}{pragma.name}({arguments}){where}")
 
 
 def _literal(value: str | None) -> str:
@@ -77,6 +83,7 @@ def _spliced(statement: Statement, schemas: set[str]) -> str:
     text, reader = statement.text, Reader(statement.text)
     target = statement.target.start if statement.target else -1
     pieces: list[str] = []
+    ctes = _cte_names(statement)
     done = number = 0
     before = ""
     while reader[number].kind is not Kind.END and reader[number].start < statement.stop:
@@ -84,8 +91,16 @@ def _spliced(statement: Statement, schemas: set[str]) -> str:
         last = _last_of_name(reader, number)
         name = reader[last]
         function = _STANDS_FOR.get(name.name.lower()) if name.is_name else None
-        schema = token.name if last != number else "main"
-        if function and token.start != target and schema.lower() in schemas and _is_table(before, name):
+        qualified = last != number
+        schema = token.name if qualified else "main"
+        if (
+            function
+            and token.start != target
+            and schema.lower() in schemas
+            and _is_table(before, name)
+            and (qualified or name.name.lower() not in ctes)
+            and not _is_wrong(reader, last, function)
+        ):
             stop, alias = _behind_table(reader, last)
             if reader[last + 1].key == "(":
                 call = function + text[name.stop : stop]
@@ -95,6 +110,10 @@ def _spliced(statement: Statement, schemas: set[str]) -> str:
                 call = function
             pieces += [text[done : token.start], call, "" if alias else f" AS {name.text}"]
             done = stop
+            unindexed = _not_indexed(reader, stop)
+            if unindexed is not None:
+                pieces.append(text[stop : unindexed[0]])
+                done = unindexed[1]
         before = reader[last].key
         number = last + 1
     return "".join(pieces) + text[done:]
@@ -107,6 +126,36 @@ def _last_of_name(reader: Reader, number: int) -> int:
     while reader[last + 1].key == "." and reader[last].is_name:  # schema.table.column
         last += 2
     return last
+
+
+def _cte_names(statement: Statement) -> set[str]:
+    """The names that common table expressions of the text take from SQLite's own tables."""
+    if "with" not in statement.identifiers:
+        return set()
+    reader, found, number = Reader(statement.text), set(), 0
+    while reader[number].kind is not Kind.END:
+        name = reader[number]
+        number += 1
+        if name.is_name and name.name.lower() in _STANDS_FOR:
+            at = reader.skip_parentheses(number) if reader[number].key == "(" else number
+            if reader[at].key == "AS" and reader[at + 1].key in ("(", "NOT", "MATERIALIZED"):
+                found.add(name.name.lower())
+    return found
+
+
+def _is_wrong(reader: Reader, last: int, function: str) -> bool:
+    """Whether SQLite has an error to tell: sqlite_master is no function, and has no index."""
+    follows = reader[last + 1].key
+    return follows == "INDEXED" or (follows == "(" and function.removeprefix(PREFIX) in TABLES)
+
+
+def _not_indexed(reader: Reader, stop: int) -> tuple[int, int] | None:
+    """Where NOT INDEXED stands behind a table and its alias: functions cannot have it, and need not."""
+    rest = Reader(reader.text, stop)
+    at = 2 if rest[0].key == "AS" else int(rest[0].is_name and rest[0].key != "NOT")
+    if (rest[at].key, rest[at + 1].key) != ("NOT", "INDEXED"):
+        return None
+    return rest[at].start, rest[at + 1].stop
 
 
 def _is_table(before: str, name: Token) -> bool:

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import apsw
 
+from colonnade.sql.tablefunctions import Function, Row, register
 from colonnade.sql.tokens import quote, spell
 from colonnade.store.catalog import ShadowNames, read_meta
 from colonnade.store.format import PIN, ROWS, SHADOW_SUFFIXES
 from colonnade.store.presence import column_table_names
 
-Row = tuple[Any, ...]
 PREFIX = "colonnade_"
 _AUTOMATIC = "sqlite_autoindex_"
+# What SQLite compares with the argument of PRAGMA table_list.
+_LISTED = {"sqlite_schema": "sqlite_master", "sqlite_temp_schema": "sqlite_temp_master"}
 
 
 class UserNames:
@@ -48,6 +48,10 @@ class UserNames:
         """Whether it is a shadow table other than a row part."""
         base, suffix = self._split(name)
         return base is not None and suffix != ROWS
+
+    def is_part(self, name: str) -> bool:
+        """Whether it is a table of Colonnade's own: no user knows it."""
+        return self._split(name)[0] is not None
 
     def is_pin(self, index: str) -> bool:
         """Whether it is the index of Colonnade's own that keeps VACUUM from numbering a row part anew."""
@@ -156,6 +160,16 @@ def schemas_in_order(db: apsw.Connection) -> list[str]:
     return ["temp", *(name for name in names if name != "temp")]
 
 
+def known_schema(db: apsw.Connection, name: str) -> str:
+    """The schema as SQLite spells it. Raises apsw.SQLError where there is none."""
+    for known in db.db_names():
+        if known.lower() == name.lower():
+            return known
+    in_quotes = "'" + name.replace("'", "''") + "'"
+    db.execute(f"PRAGMA {in_quotes}.table_info(x)")  # SQLite's own error, with SQLite's own quotes
+    return name
+
+
 def home_of(db: apsw.Connection, table: str, schema: str | None = None) -> str | None:
     """The schema in which SQLite finds a table or view; None if there is none of this name."""
     for place in [schema] if schema else schemas_in_order(db):
@@ -176,7 +190,9 @@ def _of_table(pragma: str, cell: int | None = None) -> Callable[..., Iterator[Ro
         if argument is None:
             return iter(())
         table = str(argument)
-        place = home_of(db, table, None if schema is None else str(schema))
+        place = home_of(db, table, None if schema is None else known_schema(db, str(schema)))
+        if place is not None and UserNames(db, place).is_part(table):
+            return iter(())
         if place is None:
             return _numbered(_pragma(db, None if schema is None else str(schema), pragma, table))
         names = UserNames(db, place)
@@ -198,43 +214,35 @@ def _of_index(pragma: str) -> Callable[..., Iterator[Row]]:
     def read(db: apsw.Connection, argument: object = None, schema: object = None) -> Iterator[Row]:
         if argument is None:
             return iter(())
-        for place in [str(schema)] if schema else schemas_in_order(db):
+        for place in [known_schema(db, str(schema))] if schema else schemas_in_order(db):
             names = UserNames(db, place)
-            rows = _pragma(db, place, pragma, names.stored_index(str(argument)))
-            if rows and not names.is_pin(str(argument)):
+            stored = names.stored_index(str(argument))
+            rows = [] if names.is_pin(stored) else _pragma(db, place, pragma, stored)
+            if rows and not (stored == str(argument) and names.is_part(_indexed(stored))):
                 return _numbered(rows)
         return iter(())
 
     return read
 
 
-def table_list_rows(db: apsw.Connection, argument: object = None, schema: object = None) -> Iterator[Row]:
+def _indexed(name: str) -> str:
+    """The table whose name an automatic index has in its own."""
+    return name[len(_AUTOMATIC) :].rpartition("_")[0]
+
+
+def table_list_rows(db: apsw.Connection, argument: object = None) -> Iterator[Row]:
     """Rows of PRAGMA table_list: a table in column format is an ordinary one, without shadow tables."""
     known: dict[str, UserNames] = {}
     shown: list[Row] = []
     listed: list[Row] = db.execute("PRAGMA table_list").fetchall()
     for place, name, kind, *rest in listed:
-        if schema is not None and place.lower() != str(schema).lower():
-            continue
         names = known.setdefault(place, UserNames(db, place))
         if names.is_virtual(name) or names.is_hidden(name):
             continue
         user_name = names.table(name)
-        if argument is None or user_name.lower() == str(argument).lower():
+        if argument is None or _LISTED.get(user_name, user_name).lower() == str(argument).lower():
             shown.append((place, user_name, kind if user_name == name else "table", *rest))
     return _numbered(shown)
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A table-valued function: its columns, its arguments as hidden columns, and what reads its rows.
-
-    `read(db, *arguments)` gives the rowid in front of the columns; arguments not given are None.
-    """
-
-    columns: tuple[str, ...]
-    arguments: tuple[str, ...]
-    read: Callable[..., Iterator[Row]]
 
 
 def _function(columns: str, read: Callable[..., Iterator[Row]], arguments: str = "arg schema") -> Function:
@@ -251,8 +259,15 @@ PRAGMAS = {
     "foreign_key_list": _function(
         "id seq table from to on_update on_delete match", _of_table("foreign_key_list", 2)
     ),
-    "table_list": _function("schema name type ncol wr strict", table_list_rows, "arg " + _SCHEMA),
+    "table_list": _function("schema name type ncol wr strict", table_list_rows, "arg"),
 }
+# What reads all rows; who registers the functions says how.
+CHECKS = {
+    "integrity_check": ("integrity_check",),
+    "quick_check": ("quick_check",),
+    "foreign_key_check": ("table", "rowid", "parent", "fkid"),
+}
+Check = Callable[[str, object, object], Iterable[Row]]  # name, argument, schema
 TABLES = {
     "schema": _function(
         "type name tbl_name rootpage sql", lambda db, s=None: schema_rows(db, s or "main"), _SCHEMA
@@ -261,90 +276,24 @@ TABLES = {
 }
 
 
-def register_schema_module(db: apsw.Connection) -> None:
-    """Makes the table-valued functions known to a connection. To be called once, before any statement."""
-    for name, function in (PRAGMAS | TABLES).items():
-        module: Any = _Module(function)  # apsw's protocol asks for methods that SQLite does not
-        db.create_module(
-            PREFIX + name,
-            module,
-            use_bestindex_object=True,
-            eponymous=True,
-            eponymous_only=True,
-            read_only=True,
-        )
+def register_schema_module(db: apsw.Connection, check: Check | None = None) -> None:
+    """Makes the table-valued functions known to a connection. To be called once, before any statement.
+
+    check  gives the rows of those in CHECKS
+    """
+    functions = PRAGMAS | TABLES
+    if check is not None:
+        functions |= {
+            name: Function(columns, ("arg", "schema"), _checking(name, check))
+            for name, columns in CHECKS.items()
+        }
+    register(db, {PREFIX + name: function for name, function in functions.items()})
 
 
-class _Module:
-    """The virtual table module of one function."""
+def _checking(name: str, check: Check) -> Callable[..., Iterator[Row]]:
+    def read(_db: apsw.Connection, argument: object = None, schema: object = None) -> Iterator[Row]:
+        if argument is None and schema is not None:
+            return iter(())  # as with SQLite's, for which a schema alone is no argument
+        return _numbered(check(name, argument, schema))
 
-    def __init__(self, function: Function) -> None:
-        self.function = function
-
-    def Connect(self, db: apsw.Connection, *_: str) -> tuple[str, _Table]:  # noqa: N802 - apsw's names
-        visible = [quote(name) for name in self.function.columns]
-        hidden = [quote(name) + " HIDDEN" for name in self.function.arguments]
-        return f"CREATE TABLE x({', '.join(visible + hidden)})", _Table(db, self.function)
-
-
-class _Table:
-    def __init__(self, db: apsw.Connection, function: Function) -> None:
-        self.db, self.function = db, function
-
-    def BestIndexObject(self, info: apsw.IndexInfo) -> bool:  # noqa: N802
-        """Takes every argument; idxStr says which ones, in their order. Without them it would read on."""
-        first, taken = len(self.function.columns), ""
-        for number in range(info.nConstraint):
-            column = info.get_aConstraint_iColumn(number)
-            if column < first or info.get_aConstraint_op(number) != apsw.SQLITE_INDEX_CONSTRAINT_EQ:
-                continue
-            if not info.get_aConstraint_usable(number):
-                return False
-            if str(column - first) not in taken:
-                taken += str(column - first)
-                info.set_aConstraintUsage_argvIndex(number, len(taken))
-                info.set_aConstraintUsage_omit(number, True)
-        info.idxStr = taken
-        info.estimatedCost, info.estimatedRows = (10.0, 10) if taken else (10_000.0, 1_000)
-        return True
-
-    def Open(self) -> _Cursor:  # noqa: N802
-        return _Cursor(self)
-
-    def Disconnect(self) -> None:  # noqa: N802
-        pass
-
-    Destroy = Disconnect
-
-
-class _Cursor:
-    def __init__(self, table: _Table) -> None:
-        self.table = table
-        self.given: list[object] = []
-        self.rows: Iterator[Row] = iter(())
-        self.row: Row | None = None
-
-    def Filter(self, _number: int, taken: str | None, values: Row) -> None:  # noqa: N802
-        self.given = [None] * len(self.table.function.arguments)
-        for place, value in zip(taken or "", values, strict=True):
-            self.given[int(place)] = value
-        self.rows = iter(self.table.function.read(self.table.db, *self.given))
-        self.Next()
-
-    def Next(self) -> None:  # noqa: N802
-        self.row = next(self.rows, None)
-
-    def Eof(self) -> bool:  # noqa: N802
-        return self.row is None
-
-    def Rowid(self) -> int:  # noqa: N802
-        return int(self.row[0]) if self.row else 0
-
-    def Column(self, number: int) -> Any:  # noqa: N802
-        width = len(self.table.function.columns)
-        if number >= width:
-            return self.given[number - width]
-        return self.row[number + 1] if self.row else None
-
-    def Close(self) -> None:  # noqa: N802
-        pass
+    return read

@@ -18,7 +18,8 @@ import apsw
 
 from colonnade.sql.shown import UserNames, schemas_in_order
 from colonnade.sql.statement import Statement, Target
-from colonnade.sql.tokens import Kind, Reader, quote
+from colonnade.sql.tokens import Kind, Reader, quote, unquote
+from colonnade.store.database import Store
 from colonnade.store.format import SHADOW_SUFFIXES
 
 _TABLES = ("sqlite_stat1", "sqlite_stat4")
@@ -43,26 +44,46 @@ def analyze(db: apsw.Connection, statement: Statement) -> str:
     return f"ANALYZE {quote(names.schema)}.{quote(names.stored_index(wanted[0].index))}"
 
 
-def settle(db: apsw.Connection, statement: Statement) -> None:
+def settle(store: Store, statement: Statement) -> None:
     """After SQLite's ANALYZE: its figures of shadow tables go, those of the whole tables come.
 
     Cost: a scan of each table and index column, as for SQLite; PRAGMA analysis_limit holds.
     """
-    limit: int = db.execute("PRAGMA analysis_limit").get
-    for wanted in _wanted(db, statement.target):
-        _replace(db, wanted, limit)
+    limit: int = store.db.execute("PRAGMA analysis_limit").get
+    for wanted in _wanted(store.db, statement.target):
+        _replace(store, wanted, limit)
 
 
-def settle_optimized(db: apsw.Connection) -> None:
-    """After PRAGMA optimize, which may have looked at shadow tables: the same for the tables that these are of."""
+def settle_optimized(store: Store) -> None:
+    """After PRAGMA optimize, which may have looked at shadow tables: the same for the tables that these are of, if
+    they have no figures yet.
+    """
+    db = store.db
     for schema in _analyzed(db):
         names = UserNames(db, schema)
-        listed: list[Any] = db.execute(f"SELECT DISTINCT tbl FROM {quote(schema)}.sqlite_stat1").fetchall()
-        known = {name.lower() for (name,) in listed}
-        tables = [t for t in names.tables.values() if not known.isdisjoint(_shadows(t.lower()))]
-        if tables:
+        known = _with_figures(db, schema)
+        looked = [t for t in names.tables.values() if not known.isdisjoint(_shadows(t.lower()))]
+        if looked:
             limit: int = db.execute("PRAGMA analysis_limit").get or _OF_OPTIMIZE
-            _replace(db, _Wanted(names, tuple(tables)), limit)
+            missing = tuple(table for table in looked if table.lower() not in known)
+            _replace(store, _Wanted(names, missing), limit)
+
+
+def shown_to_optimize(db: apsw.Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """What PRAGMA optimize says that it would do, with the user's names: a text for each table."""
+    shown: dict[str, None] = {}
+    known = {quote(schema): UserNames(db, schema) for schema in db.db_names()}
+    done = {(quote(schema), table) for schema in _analyzed(db) for table in _with_figures(db, schema)}
+    for (text,) in rows:
+        place, _, table = text.removeprefix("ANALYZE ").partition(".")
+        names = known.get(place)
+        if names is not None and table.startswith('"'):
+            name = unquote(table)
+            if names.is_hidden(name) or (names.is_part(name) and (place, names.table(name).lower()) in done):
+                continue
+            text = f"ANALYZE {place}.{quote(names.table(name))}"
+        shown[text] = None
+    return [(text,) for text in shown]
 
 
 def _analyzed(db: apsw.Connection) -> Iterator[str]:
@@ -70,6 +91,12 @@ def _analyzed(db: apsw.Connection) -> Iterator[str]:
     for schema in db.db_names():
         if schema != "temp" and UserNames(db, schema).tables and _stored(db, schema):
             yield schema
+
+
+def _with_figures(db: apsw.Connection, schema: str) -> set[str]:
+    """The tables that are in sqlite_stat1, in lower case."""
+    listed: list[Any] = db.execute(f"SELECT DISTINCT tbl FROM {quote(schema)}.sqlite_stat1").fetchall()
+    return {str(name).lower() for (name,) in listed}
 
 
 def _stored(db: apsw.Connection, schema: str) -> list[str]:
@@ -109,8 +136,8 @@ def _shadows(table: str) -> list[str]:
     return [table + suffix for suffix in SHADOW_SUFFIXES]
 
 
-def _replace(db: apsw.Connection, wanted: _Wanted, limit: int) -> None:
-    names = wanted.names
+def _replace(store: Store, wanted: _Wanted, limit: int) -> None:
+    db, names = store.db, wanted.names
     place = quote(names.schema)
     stored = _stored(db, names.schema)
     if not stored or not names.tables:
@@ -120,7 +147,7 @@ def _replace(db: apsw.Connection, wanted: _Wanted, limit: int) -> None:
     for name in stored:
         db.executemany(f"DELETE FROM {place}.{name} WHERE tbl = ? COLLATE NOCASE", hidden)
         db.executemany(f"DELETE FROM {place}.{name} WHERE tbl = ?1 AND (?2 IS NULL OR idx = ?2)", mine)
-    rows = [row for table in wanted.tables for row in _figures(names, table, wanted.index, limit)]
+    rows = [row for table in wanted.tables for row in _figures(store, names, table, wanted.index, limit)]
     db.executemany(f"INSERT INTO {place}.sqlite_stat1(tbl, idx, stat) VALUES(?, ?, ?)", rows)
     # SQLite has read the figures of the shadow tables already: it reads all of them again.
     db.execute(f"ANALYZE {place}.sqlite_schema")
@@ -181,11 +208,12 @@ def _written(sql: str) -> tuple[list[str], str | None]:
 
 
 def _figures(
-    names: UserNames, table: str, only: str | None, limit: int
+    store: Store, names: UserNames, table: str, only: str | None, limit: int
 ) -> Iterator[tuple[str, str | None, str]]:
     """The rows of sqlite_stat1 for one table: tbl, idx, stat."""
     source = f"{quote(names.schema)}.{quote(table)}"
-    rows: int = names.db.execute(f"SELECT count(*) FROM {source}").get
+    stored = store.table(table, names.schema)
+    rows = stored.row_count() if stored is not None else 0
     indexes = list(_indexes(names, table))
     for index in indexes:
         if only in (None, index.name) and (rows or index.where):

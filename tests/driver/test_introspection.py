@@ -75,6 +75,14 @@ def both() -> Iterator[Both]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def unchanged() -> Iterator[Both]:
+    """For questions alone."""
+    made = Both()
+    yield made
+    made.close()
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -87,13 +95,19 @@ def both() -> Iterator[Both]:
         "SELECT s.rowid FROM (SELECT rowid FROM p) AS s",
         "WITH w AS (SELECT rowid FROM p) SELECT * FROM w",
         "SELECT rowid /* the key */, ? FROM p",
-        "DELETE FROM p WHERE id = 9 RETURNING rowid, oid + 1",
         "SELECT rowid FROM c",
         "SELECT (SELECT count(*) FROM sqlite_master), (SELECT group_concat(name) FROM pragma_table_info('p'))",
     ],
 )
-def test_result_columns_have_the_names_that_sqlite_gives_them(both: Both, sql: str) -> None:
-    both.same(sql, *([1] if "?" in sql else []))
+def test_result_columns_have_the_names_that_sqlite_gives_them(unchanged: Both, sql: str) -> None:
+    unchanged.same(sql, *([1] if "?" in sql else []))
+
+
+def test_columns_of_returning_have_the_names_that_sqlite_gives_them(both: Both) -> None:
+    both.same(
+        "INSERT INTO p(name) VALUES('x') RETURNING rowid, oid + 1, (SELECT count(*) FROM sqlite_master)"
+    )
+    both.same("DELETE FROM p WHERE id = 9 RETURNING rowid, oid + 1")
 
 
 def test_a_name_stays_right_after_the_schema_changed(both: Both) -> None:
@@ -145,7 +159,7 @@ def test_converters_go_by_the_shown_names() -> None:
         "ANALYZE sqlite_autoindex_p_1",
         "ANALYZE keyed",
         "ANALYZE sqlite_schema",
-        "ANALYZE nothing",
+        "ANALYZE absent",
     ],
 )
 def test_statistics_are_those_of_whole_tables_under_their_names(both: Both, sql: str) -> None:
@@ -191,3 +205,144 @@ def test_no_figures_of_shadow_tables_mislead_sqlites_planner(both: Both) -> None
     both.same("ANALYZE")
     raw = both.columns._db.execute("SELECT DISTINCT tbl FROM sqlite_stat1 UNION SELECT tbl FROM sqlite_stat4")
     assert not [tbl for (tbl,) in raw if "_cln_" in tbl]
+
+
+def test_optimize_names_no_shadow_table(both: Both) -> None:
+    for sql in ("PRAGMA optimize(-1)", "PRAGMA optimize"):
+        for db in both.sides:
+            db.execute(sql).fetchall()
+    rows = both.columns.execute("PRAGMA optimize(-1)").fetchall()
+    figures = both.columns.execute(
+        "SELECT tbl FROM sqlite_stat1 UNION ALL SELECT tbl FROM other.sqlite_stat1"
+    )
+    assert not [text for (text,) in [*rows, *figures] if "_cln_" in text]
+    both.same("ANALYZE")
+    both.same("PRAGMA optimize(-1)")
+
+
+# --- EXPLAIN QUERY PLAN --------------------------------------------------------------------------------------
+
+
+def _plan(both: Both, sql: str) -> list[str]:
+    """What EXPLAIN QUERY PLAN says in column format, where it has the columns that it has in row format."""
+    cursors = [db.execute(f"EXPLAIN QUERY PLAN {sql}") for db in both.sides]
+    assert cursors[1].description == cursors[0].description
+    rows = [cursor.fetchall() for cursor in cursors]
+    assert {tuple(map(type, row)) for row in rows[1]} <= {(int, int, int, str)}
+    ids = [row[0] for row in rows[1]]
+    assert len(set(ids)) == len(ids)
+    assert all(row[1] in (0, *ids) for row in rows[1])
+    return [row[3] for row in rows[1]]
+
+
+@pytest.mark.parametrize(
+    ("sql", "plan"),
+    [
+        ("SELECT * FROM p", ["SCAN p USING COLUMN FORMAT"]),
+        ("SELECT * FROM p AS x WHERE id = 3", ["SEARCH x USING COLUMN FORMAT ROWID (rowid=?)"]),
+        ("SELECT * FROM p WHERE rowid > 3", ["SEARCH p USING COLUMN FORMAT ROWID (rowid>?)"]),
+        ("SELECT * FROM p WHERE name = 'a'", ["SEARCH p USING COLUMN FORMAT KEY (name=?)"]),
+        (
+            "SELECT * FROM p WHERE price >= 3 AND price < 9",
+            ["SCAN p USING COLUMN FORMAT ZONE MAPS (price>=? AND price<?)"],
+        ),
+        ("SELECT max(id) FROM p", ["SEARCH p USING COLUMN FORMAT"]),
+        ("SELECT * FROM other.p WHERE q IS NULL", ["SCAN other.p USING COLUMN FORMAT ZONE MAPS (q IS NULL)"]),
+        (
+            "SELECT * FROM v",
+            ["SCAN c USING COLUMN FORMAT", "SEARCH p USING COLUMN FORMAT ROWID (rowid=?)"],
+        ),
+        ("SELECT k FROM keyed WHERE k = 1", ["SEARCH keyed USING PRIMARY KEY (k=?)"]),
+        ("SELECT name FROM sqlite_master", ["SCAN sqlite_master"]),
+        (
+            "UPDATE p SET price = 1 WHERE id = 3",
+            ["THAW ROWS OF p", "SEARCH p USING INTEGER PRIMARY KEY (rowid=?)"],
+        ),
+        ("INSERT INTO p(name) VALUES('x')", ["THAW ROWS OF p"]),
+    ],
+)
+def test_a_query_plan_has_the_users_names_and_the_path_taken(
+    unchanged: Both, sql: str, plan: list[str]
+) -> None:
+    assert _plan(unchanged, sql) == plan
+
+
+def test_explaining_changes_nothing_and_the_statement_runs_afterwards(both: Both) -> None:
+    for sql in ("SELECT * FROM p WHERE id = 3", "DELETE FROM p WHERE id = 3", "SELECT count(*) FROM p"):
+        assert both.columns.execute(f"EXPLAIN {sql}").fetchall()
+        assert _plan(both, sql)
+        both.same(sql)
+    assert both.columns.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+# --- the schema in any query -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH sqlite_master AS (SELECT 1 AS name) SELECT name FROM sqlite_master",
+        "WITH sqlite_master(name) AS MATERIALIZED (SELECT 1) SELECT name FROM sqlite_master",
+        "WITH sqlite_schema AS (SELECT 1 AS name) SELECT name FROM main.sqlite_schema",
+        "SELECT type, name FROM sqlite_master NOT INDEXED",
+        "SELECT m.name FROM sqlite_master AS m NOT INDEXED WHERE type = 'index'",
+        "SELECT m.name FROM sqlite_master m NOT INDEXED, pragma_table_info(m.name) AS i",
+        "SELECT name FROM sqlite_master INDEXED BY absent",
+        "SELECT name FROM sqlite_master('main')",
+        "SELECT * FROM pragma_table_info('p', 'main', 'more')",
+        "SELECT * FROM pragma_table_list('p', 'main')",
+        "SELECT * FROM pragma_table_info('p', 'absent')",
+        "PRAGMA main.table_list",
+        "PRAGMA table_list(sqlite_master)",
+        "PRAGMA table_list(sqlite_schema)",
+        "PRAGMA table_info(p_cln_groups)",
+        "PRAGMA index_list(p_cln_rows)",
+        "PRAGMA index_info(sqlite_autoindex_p_cln_rows_1)",
+        "SELECT m.name, i.name FROM sqlite_master m, pragma_table_info(m.name) i",
+        "SELECT m.name, l.name, x.name FROM sqlite_master m JOIN pragma_index_list(m.name) l"
+        " JOIN pragma_index_xinfo(l.name) x",
+        "SELECT m.name, f.* FROM sqlite_master m, pragma_foreign_key_list(m.name) f",
+        *(
+            sql.format(check)
+            for check in ("foreign_key_check", "integrity_check", "quick_check")
+            for sql in (
+                "SELECT * FROM pragma_{}",
+                "SELECT *, arg, schema FROM pragma_{}('c')",
+                "SELECT * FROM pragma_{}('p', 'other')",
+                "SELECT * FROM pragma_{} WHERE schema = 'other'",
+                "SELECT * FROM pragma_{}('absent')",
+                "SELECT * FROM pragma_{}('1')",
+                "SELECT * FROM pragma_{}('c', 'absent')",
+                "SELECT m.name, i.* FROM sqlite_master m, pragma_{}(m.name) i WHERE m.type = 'table'",
+                "PRAGMA absent.{}",
+                "PRAGMA {}(absent)",
+                "PRAGMA other.{}(c)",
+                "PRAGMA {}(p_cln_groups)",
+                "PRAGMA other.{}(p_cln_groups)",
+            )
+        ),
+        "PRAGMA foreign_key_check(sqlite_master)",
+    ],
+)
+def test_the_schema_is_shown_as_the_user_wrote_it(unchanged: Both, sql: str) -> None:
+    unchanged.same(sql)
+
+
+def test_the_functions_of_the_checks_read_row_groups(both: Both) -> None:
+    """c has a row whose parent is missing, deep in a row group."""
+    both.same("INSERT INTO c VALUES(100, 'z', NULL)")  # the newest row, which stays in the row part
+    names, rows = both.same('SELECT "table", rowid, parent, fkid FROM pragma_foreign_key_check')
+    assert names == ["table", "rowid", "parent", "fkid"]
+    assert ("c", 4, "p", 0) in rows
+    both.columns._db.execute("UPDATE c_cln_chunks SET data = zeroblob(length(data))")
+    assert both.columns.execute("SELECT * FROM pragma_integrity_check").fetchall() != [("ok",)]
+    assert both.columns.execute("SELECT * FROM pragma_quick_check('c')").fetchall() != [("ok",)]
+
+
+def test_a_foreign_key_mismatch_has_sqlites_code(both: Both) -> None:
+    both.same("CREATE TABLE bad(a REFERENCES p(price))")
+    both.same("INSERT INTO bad VALUES(1), (2)")
+    error = both.same("PRAGMA foreign_key_check")
+    assert error[0] == "OperationalError"
+    assert error[2] == "SQLITE_ERROR"
+    both.same("SELECT * FROM pragma_foreign_key_check('bad')")
