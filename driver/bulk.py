@@ -6,22 +6,25 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from colonnade.batches import Batches, adapt_value
 from colonnade.parameters import bindable
 from colonnade.sql.statement import Insert
-from colonnade.types import NATIVE, convert_binding
 
 if TYPE_CHECKING:
     from colonnade.loader.bulk import BulkLoad, InsertResult
     from colonnade.loader.stats import ConstraintStats
     from colonnade.session import Session
-    from colonnade.store.values import SQLiteValue
 
 
 class Bulk:
-    """What the session asks of loader.bulk, also while there is nothing to ask."""
+    """What the session asks of loader.bulk, also while there is nothing to ask.
+
+    batches  executemanys that insert in batches while bulk load is off
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.batches = Batches(session)
         self._load: BulkLoad | None = None
 
     @cached_property
@@ -43,7 +46,7 @@ class Bulk:
 
     @property
     def active(self) -> bool:
-        return self.enabled or self.pending
+        return self.enabled or self.pending or bool(self.batches.running)
 
     def switch(self, on: bool) -> None:
         """PRAGMA bulk_load = on, or off: all that is owed is validated first, and if that fails it stays on.
@@ -74,7 +77,7 @@ class Bulk:
                 schema=session.router.schema,
                 foreign_keys=session.foreign_keys,
                 storage_format=lambda: session.storage_format,
-                adapt=_adapt,
+                adapt=adapt_value,
                 bindable=bindable,
                 unseen=session.changes.kept,
                 appended=self._appended,
@@ -98,11 +101,13 @@ class Bulk:
 
     def flush(self) -> None:
         """Buffered rows reach their tables."""
+        self.batches.bring_in()
         if self._load is not None and self._load.pending:
             self._load.flush()
 
     def validate(self) -> None:
         """Raise IntegrityError if rows that owe a check break a key."""
+        self.batches.bring_in()
         if self._load is not None and self._load.pending:
             self._load.validate()
 
@@ -122,16 +127,12 @@ class Bulk:
 
     def forget_intakes(self) -> None:
         """Rows that executemanys have read so far are undone."""
+        self.batches.forget()
         if self._load is not None:
             self._load.forget_intakes()
 
     def forget(self) -> None:
         """The transaction was rolled back."""
+        self.batches.forget()
         if self._load is not None:
             self._load.rollback()
-
-
-def _adapt(place: int, value: Any) -> SQLiteValue:
-    """For a value that is not plainly one of SQLite's; `place` counts from 0."""
-    adapted: Any = value if isinstance(value, NATIVE) else convert_binding(None, place + 1, value)
-    return bytes(adapted) if isinstance(adapted, bytearray | memoryview) else adapted

@@ -147,6 +147,7 @@ class Session:
             return
         if plan.empty:
             return
+        self.bulk.batches.bring_in()
         if plan.first == "PRAGMA" and self._own_pragma(cursor, plan):
             return
         bound = self._bounds.get(plan.first)
@@ -184,6 +185,7 @@ class Session:
     def execute_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
         self._deferring = False
+        self.bulk.batches.bring_in()
         if not self.connection._private or self.connection._unverified:
             self.refresh()
         if self.connection._plain:
@@ -205,6 +207,7 @@ class Session:
 
     def execute_script(self, blocks: Iterable[str], hooks: script.Hooks = script.NO_HOOKS) -> None:
         """Run statement after statement of a text in blocks. Raises ScriptError"""
+        self.bulk.batches.bring_in()
         self.refresh()
         try:
             script.run(self, blocks, hooks)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from colonnade.parameters import bindable
+from colonnade.batches import batch_target
+from colonnade.parameters import bindable, warn_of_names
 from colonnade.plan import Plan
 from colonnade.sql import statistics
 from colonnade.sql.explain import QUERY_PLAN, as_sqlite_says, explained
@@ -42,12 +43,12 @@ class Writing:
         if special is not None:
             special(self, cursor, plan, parameters)
             return
-        with self._transaction(statement) as own:
+        with self.transaction(statement) as own:
             values = _adapted(parameters) if session.router.looks_at(statement) else ()
             ready = self.make_ready(statement, values, sets=True)
             if ready.set_wise is not None:
                 if self._run_set_wise(cursor, plan, ready.set_wise, parameters):
-                    self._after(statement, ready, ran=False)
+                    self.after(statement, ready, ran=False)
                     return
                 ready = self.make_ready(statement, values)
             with session.instead(plan, self._as_run(plan, ready), parameters) as run:
@@ -55,7 +56,7 @@ class Writing:
             if statement.returning and (own or ready.touched):
                 cursor._read_returning()  # COMMIT would end it, and no row can move while it writes
             session.note_reading(cursor)
-            self._after(statement, ready)
+            self.after(statement, ready)
 
     def _analyze(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         """ANALYZE: SQLite's own, and then the figures of whole tables. See sql.statistics."""
@@ -105,25 +106,32 @@ class Writing:
             ready = self.make_ready(statement, ())
             with session.instead(plan, self._as_run(plan, ready), None) as run:
                 count = cursor._run_many(run, rows)
-            self._after(statement, ready)
+            self.after(statement, ready)
             return count
         first = next(rows, _NO_ROW)
         if first is _NO_ROW:
             session.connection._prepare(plan.text)
             return 0
-        return sum(self._run_row(cursor, plan, row) for row in chain((first,), rows))
+        rows = chain((first,), rows)
+        target = batch_target(session, statement)
+        if target is not None:
+            if plan.named:
+                warn_of_names(session.connection, plan, first)
+            return session.bulk.batches.run(self, cursor, plan, target, rows)
+        return sum(self.run_row(cursor, plan, row) for row in rows)
 
-    def _run_row(self, cursor: Cursor, plan: Plan, row: Any) -> int:
+    def run_row(self, cursor: Cursor, plan: Plan, row: Any) -> int:
+        """Run a statement for one row of parameters; returns how many rows that changed."""
         session, statement, parameters = self._session, plan.statement, bindable(row)
-        with self._transaction(statement):
+        with self.transaction(statement):
             ready = self.make_ready(statement, _adapted(parameters))
             with session.instead(plan, self._as_run(plan, ready), parameters) as run:
                 count = cursor._run_many(run, iter((row,)))
-            self._after(statement, ready)
+            self.after(statement, ready)
         return count
 
     @contextmanager
-    def _transaction(self, statement: Statement) -> Iterator[bool]:
+    def transaction(self, statement: Statement) -> Iterator[bool]:
         """Without a transaction: one for the statement and the rows that it needs brought near, together.
 
         Gives whether there is one of its own.
@@ -195,7 +203,7 @@ class Writing:
             found = self._plans[text] = Plan(text, plan.asked)
         return found
 
-    def _after(self, statement: Statement, ready: Ready, *, ran: bool = True) -> None:
+    def after(self, statement: Statement, ready: Ready, *, ran: bool = True) -> None:
         """What follows a statement; `ran`: SQLite ran it itself, and knows how many rows it changed."""
         session = self._session
         if statement.is_dml and ran:

@@ -134,10 +134,11 @@ class Appender:
             for spec in self.specs
         }
 
-    def put(self, prepared: Prepared) -> tuple[int, int]:
-        """Write the row group, unchecked; returns its id and the rowid of the last row of the input batch.
+    def put(self, prepared: Prepared, *, checked: bool = False) -> tuple[int, int]:
+        """Write the row group; returns its id and the rowid of the last row of the input batch.
 
         On the connection's thread.
+        checked  whether its keys are known to hold; else it owes a validation
         """
         group, last_rowid = prepared.group, prepared.last_rowid
         if self.alias_position is None:
@@ -149,7 +150,7 @@ class Appender:
         else:
             self.saw_rowid(group.last_rowid)
         self.table.row_part.keep_sequence(max(group.last_rowid, 0))
-        return self.table.put(group, prepared.keys, checked=False), last_rowid
+        return self.table.put(group, prepared.keys, checked=checked), last_rowid
 
     def reserve(self, count: int) -> int:
         """The first of `count` consecutive new rowids; 2**63 for none where the largest there can be is taken.

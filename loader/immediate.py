@@ -1,0 +1,232 @@
+"""Many rows of one INSERT with bulk load off: a batch is checked at once, and appended as far as it is sound.
+
+The rows of an executemany become a batch; types, NOT NULL and CHECK are evaluated for all of it, and its keys are
+looked up set by set (loader.batchkeys). The rows in front of the first that may break something are appended: as a
+row group if they make one, else to the row part, or to a table in row format. That row, and those behind it in the
+batch, are the caller's to insert one by one, so that SQLite itself raises what there is to raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import apsw
+
+from colonnade.loader.append import Appender
+from colonnade.loader.batchkeys import BatchKeys, provable
+from colonnade.loader.rowcheck import RowChecker
+from colonnade.loader.rows import Adapt, Chunk, Intake, RowShape
+from colonnade.loader.stats import ConstraintStats
+from colonnade.loader.writer import rowid_name
+from colonnade.sql.checks import bulk_reason
+from colonnade.sql.objects import Schema, TableDef, fold
+from colonnade.sql.route import Ready
+from colonnade.sql.shown import home_of
+from colonnade.sql.statement import Insert
+from colonnade.sql.tokens import quote
+from colonnade.store.database import Store
+from colonnade.store.switches import FOREIGN_KEYS, checks_ignored, switched
+from colonnade.store.table import ColumnTable
+from colonnade.store.values import RowBatch, to_python
+
+Bindable = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a chunk.
+
+    row_count  how many rows from the first on were appended
+    lastrowid  of the last of them; None: no row
+    rest       the other rows as sets of parameters
+    """
+
+    row_count: int
+    lastrowid: int | None
+    rest: Iterator[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An INSERT of parameters alone, and the table that it writes.
+
+    foreign_keys  whether the connection enforces them
+    """
+
+    insert: Insert
+    schema: Schema
+    table: TableDef
+    foreign_keys: bool
+
+
+def find_target(
+    db: apsw.Connection, insert: Insert, schema_of: Callable[[str], Schema], *, foreign_keys: bool
+) -> Target | None:
+    """What an INSERT writes, if its rows can be checked and appended in batches.
+
+    foreign_keys  whether the connection enforces them
+    """
+    if not (insert.plain and insert.row_params):
+        return None
+    home = home_of(db, insert.target.name, insert.target.schema)
+    if home is None or fold(home) == "temp":
+        return None
+    schema = schema_of(home)
+    table = schema.table(insert.target.name)
+    if table is None or not _suits(insert, table):
+        return None
+    triggers = (*schema.triggers, *schema_of("temp").triggers)
+    if any(fold(trigger.table) == fold(table.name) for trigger in triggers):
+        return None
+    target = Target(insert, schema, table, foreign_keys)
+    return target if provable(table, schema, foreign_keys=foreign_keys) else None
+
+
+def _suits(insert: Insert, table: TableDef) -> bool:
+    """Whether the rows are certain to fit the columns; where not, SQLite says what is wrong."""
+    if bulk_reason(table) is not None:
+        return False
+    names = {fold(column.name) for column in table.columns}
+    given = [column.name for column in table.columns] if insert.columns is None else insert.columns
+    return names.issuperset(map(fold, given)) and len(given) == len(insert.params)
+
+
+class BatchInsert:
+    """One executemany of an INSERT that `suits`; alive for that statement."""
+
+    def __init__(self, store: Store, target: Target, adapt: Adapt, stats: ConstraintStats) -> None:
+        """adapt: see RowShape; stats: where the checks of constraints are counted."""
+        self._store, self._target = store, target
+        table = target.table
+        self._shape = RowShape(table, target.insert.columns, adapt)
+        self._intake = Intake(self._shape.width)
+        self._checker = RowChecker(store.db, table)
+        self._keys = BatchKeys(store, target.schema, table, stats, foreign_keys=target.foreign_keys)
+
+    # --- rows in ---------------------------------------------------------------------------------------
+
+    def read(self, source: Iterator[Any], bindable: Bindable) -> Chunk:
+        """The rows that wait and more of `source`, a batch of them; no row at its end.
+
+        bindable  a list, tuple or mapping with the parameters of one row, whatever they came as; or raises
+        """
+        table = self._target.table
+        most = self._store.batch_rows(table.name, table.schema)
+        return self._chunk(islice(source, max(0, most - self._intake.row_count)), bindable)
+
+    def waiting(self, bindable: Bindable) -> Chunk:
+        """The rows read so far: another statement, of the program's own iterator, wants to see them."""
+        return self._chunk((), bindable)
+
+    def forget(self) -> None:
+        """The rows that wait are undone, by a rollback."""
+        self._intake.forget()
+
+    @property
+    def forgotten(self) -> int:
+        """How many rows were undone so: sqlite3 counts them."""
+        return self._intake.forgotten
+
+    def _chunk(self, rows: Iterable[Any], bindable: Bindable) -> Chunk:
+        pick = self._shape.picker(self._target.insert, bindable)
+        return self._shape.chunk(self._store.db, rows, pick, self._intake)
+
+    # --- rows out --------------------------------------------------------------------------------------
+
+    def append(self, chunk: Chunk, *, trusted: bool) -> Appended:
+        """Append the rows in front of the first that may break something. In a transaction.
+
+        trusted  False: nothing may be appended, and all rows are the caller's
+        """
+        count, lastrowid = 0, None
+        if trusted and chunk.row_count:
+            self._become_writer()
+            with self._store.db:
+                count, lastrowid = self._append(self._shape.shape(chunk))
+        return Appended(count, lastrowid, self._parameters(chunk, count))
+
+    def _become_writer(self) -> None:
+        """As SQLite would by the first row, before anything is read that must still hold when it writes."""
+        self._store.db.execute(f"DELETE FROM {self._rows_of(self._column_table())} WHERE 0")
+
+    def _column_table(self) -> ColumnTable | None:
+        return self._store.table(self._target.table.name, self._target.table.schema)
+
+    def _rows_of(self, column_table: ColumnTable | None) -> str:
+        name = self._target.table.name if column_table is None else column_table.rows_name
+        return f"{quote(self._target.table.schema)}.{quote(name)}"
+
+    def _append(self, batch: RowBatch) -> tuple[int, int | None]:
+        """How many rows were appended, and the rowid of the last."""
+        problem = self._checker.first(batch, late=self._checker.late)
+        if problem is not None:
+            batch = batch.slice(0, problem[0])
+        column_table = self._column_table()
+        appender = None if column_table is None else Appender(column_table, self._target.table)
+        if appender is not None and batch.row_count and appender.needs_rowids(batch):
+            batch = appender.fill_rowids(batch)
+        batch = batch.slice(0, self._keys.sound_rows(batch))
+        if not batch.row_count:
+            return 0, None
+        least = self._store.hints(self._target.table.name, self._target.table.schema).least_rows.value
+        if appender is None or batch.row_count < least:
+            return self._insert(batch, column_table, appender)
+        return self._append_group(batch, appender)
+
+    def _append_group(self, batch: RowBatch, appender: Appender) -> tuple[int, int | None]:
+        """A row group; the row with the largest rowid goes to the row part, where it belongs."""
+        count = batch.row_count
+        if appender.alias_position is not None:
+            rowids = appender.rowids(batch)
+            if not (rowids[1:] > rowids[:-1]).all():  # Router.after brings the largest to the row part
+                return count, appender.put(appender.prepare(batch), checked=True)[1]
+        lastrowid = None
+        if count > 1:
+            lastrowid = appender.put(appender.prepare(batch.slice(0, count - 1)), checked=True)[1]
+        inserted, last = self._insert(batch.slice(count - 1, 1), appender.table, appender)
+        return count - 1 + inserted, last if inserted else lastrowid
+
+    def _insert(
+        self, batch: RowBatch, column_table: ColumnTable | None, appender: Appender | None
+    ) -> tuple[int, int | None]:
+        """Insert natively, up to the first row that SQLite refuses. Foreign keys are known to hold."""
+        db, table = self._store.db, self._target.table
+        columns = [quote(column.name) for column in table.columns if not column.generated]
+        values: list[Sequence[Any]] = [to_python(column) for column in batch.columns]
+        if appender is not None and appender.alias_position is None:
+            # SQLite would number these rows after the row part alone; the row groups may hold larger rowids.
+            first = appender.reserve(batch.row_count)
+            columns.append(rowid_name(table))
+            values.append(range(first, first + batch.row_count))
+        marks = ", ".join("?" * len(columns))
+        sql = f"INSERT INTO {self._rows_of(column_table)} ({', '.join(columns)}) VALUES ({marks})"
+        before = db.total_changes()
+        with ExitStack() as stack:
+            # The row that is refused comes to the caller, who inserts it once more, to be told why.
+            stack.enter_context(suppress(apsw.ConstraintError))
+            stack.enter_context(switched(db, FOREIGN_KEYS, False))
+            if table.checks:  # each is evaluated once, for it may call random()
+                stack.enter_context(checks_ignored(db))
+            db.executemany(sql, zip(*values, strict=True))
+        count = db.total_changes() - before
+        return count, db.last_insert_rowid() if count else None
+
+    def ready(self, text: str) -> Ready:
+        """What is to be looked after, as if `text` had inserted the rows."""
+        table = self._column_table()
+        return Ready(text) if table is None else Ready(text, (table,), written=(table.schema, table.name))
+
+    def _parameters(self, chunk: Chunk, start: int) -> Iterator[Any]:
+        """The rows of a chunk from `start` on as parameters of the INSERT."""
+        params = self._target.insert.params
+        columns = [to_python(column.slice(start, chunk.row_count - start)) for column in chunk.given]
+        rows = zip(*columns, strict=True)
+        if isinstance(params[0], str):
+            return (dict(zip(params, row, strict=True)) for row in rows)
+        by_place = {place: index for index, place in enumerate(params)}
+        order = [by_place.get(place) for place in range(max(map(int, params)) + 1)]
+        return (tuple(None if index is None else row[index] for index in order) for row in rows)

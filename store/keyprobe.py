@@ -1,0 +1,256 @@
+"""Which of a batch of keys the row groups hold: what checks of a whole batch ask, never row by row.
+
+Zone maps and key zones leave out row groups, and prove keys of row groups whose integers have no gap. Of the others
+the columns of the key are decoded, a row group at a time, and searched; nothing of them is kept.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from colonnade.store import format as disk
+from colonnade.store.chunk import decode_chunk
+from colonnade.store.errors import Corrupt
+from colonnade.store.keycode import KeySpec, Mask, exact_integers, key_bytes
+from colonnade.store.scan import live_mask
+from colonnade.store.values import Column, IntArray, Kind, StorageClass
+
+if TYPE_CHECKING:
+    from colonnade.store.pager import RowGroupInfo
+    from colonnade.store.table import ColumnTable
+    from colonnade.store.zonemap import ZoneMap
+
+
+@dataclass(slots=True)
+class Effort:
+    """What a look-up cost.
+
+    rows_read      keys that were decoded
+    groups_proven  row groups decided by their zones alone, those that can hold none of the keys included
+    groups_read    row groups of which keys were decoded
+    """
+
+    rows_read: int = 0
+    groups_proven: int = 0
+    groups_read: int = 0
+
+
+class KeyBatch:
+    """Keys to look for, every part of each there.
+
+    columns     one Column a part of the key, n values each, affinity applied, no NULL
+    collations  one a part, those by which the keys are compared
+    """
+
+    def __init__(self, columns: Sequence[Column], collations: Sequence[str]) -> None:
+        self.columns, self.collations = columns, tuple(collations)
+        ints = [exact_integers(column) for column in columns]
+        known = [part for part in ints if part is not None]
+        self.ints = known if len(known) == len(ints) else None
+        self._codes: pa.Array | None = None
+        self._by_code: tuple[list[bytes], IntArray] | None = None
+        self._by_first: tuple[IntArray, IntArray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def take(self, rows: IntArray) -> KeyBatch:
+        """Some of the keys."""
+        return KeyBatch([column.take(rows) for column in self.columns], self.collations)
+
+    @property
+    def codes(self) -> pa.Array:
+        """The canonical bytes of each key: a binary array."""
+        if self._codes is None:
+            self._codes = key_bytes(self.columns, self.collations)
+        return self._codes
+
+    def between_codes(self, lo: bytes, hi: bytes) -> IntArray:
+        """Which keys are from lo to hi, both included."""
+        if self._by_code is None:
+            order = pc.sort_indices(self.codes)
+            self._by_code = self.codes.take(order).to_pylist(), order.to_numpy().astype(np.int64)
+        in_order, rows = self._by_code
+        return rows[bisect_left(in_order, lo) : bisect_right(in_order, hi)]
+
+    def between_firsts(self, low: int, high: int) -> IntArray:
+        """Which keys have a first part from low to high. Only where all keys are integers."""
+        assert self.ints is not None
+        if self._by_first is None:
+            order = np.argsort(self.ints[0], kind="stable")
+            self._by_first = self.ints[0][order], order
+        in_order, rows = self._by_first
+        return rows[np.searchsorted(in_order, low, "left") : np.searchsorted(in_order, high, "right")]
+
+    def among(self, columns: Sequence[Column], rows: IntArray | None = None) -> Mask:
+        """Which of the keys `rows` (None: all) equal one of those in `columns`, whose NULLs equal nothing."""
+        columns = with_all_parts(columns)[0]
+        count = len(self) if rows is None else len(rows)
+        if not count or not len(columns[0]):
+            return np.zeros(count, bool)
+        if self.ints is not None:
+            theirs = [exact_integers(column) for column in columns]
+            known = [part for part in theirs if part is not None]
+            if len(known) == len(theirs):
+                mine = self.ints if rows is None else [part[rows] for part in self.ints]
+                found = _among_integers(mine, known)
+                if found is not None:
+                    return found
+        codes = self.codes if rows is None else self.codes.take(pa.array(rows))
+        mask = pc.is_in(codes, value_set=key_bytes(columns, self.collations), skip_nulls=True)
+        among: Mask = mask.to_numpy(zero_copy_only=False)
+        return among
+
+    def firsts(self) -> IntArray:
+        """For each key the first position in the batch that has it, (n,) int64."""
+        if self.ints is not None:
+            packed = (self.ints[0], None) if len(self.ints) == 1 else pack_ranges(self.ints)
+            if packed is not None:
+                codes = packed[0]
+                if (codes[1:] > codes[:-1]).all():
+                    return np.arange(len(codes))
+                _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+                firsts: IntArray = first[inverse]
+                return firsts
+        encoded = self.codes.dictionary_encode()
+        numbers = encoded.indices.to_numpy()
+        first = np.full(len(encoded.dictionary), len(numbers))
+        np.minimum.at(first, numbers, np.arange(len(numbers)))
+        found: IntArray = first[numbers]
+        return found
+
+
+def with_all_parts(columns: Sequence[Column]) -> tuple[Sequence[Column], IntArray | None]:
+    """The rows in which no column is NULL, and which these are; None: all."""
+    if not any(column.null_count for column in columns):
+        return columns, None
+    rows = np.flatnonzero(np.logical_and.reduce([_present(column) for column in columns]))
+    return [column.take(rows) for column in columns], rows
+
+
+def _present(column: Column) -> Mask:
+    if column.kind is Kind.MIXED:
+        there: Mask = np.not_equal(column.data.field("tag").to_numpy(), 0)
+        return there
+    valid: Mask = column.data.is_valid().to_numpy(zero_copy_only=False)
+    return valid
+
+
+def pack_ranges(parts: Sequence[IntArray]) -> tuple[IntArray, list[tuple[int, int]]] | None:
+    """Keys of several integers as one int64 each, and the (min, max) of each part; None where these do not fit."""
+    ranges = _ranges(parts)
+    return None if ranges is None else (_packed(parts, ranges), ranges)
+
+
+def _ranges(parts: Sequence[IntArray]) -> list[tuple[int, int]] | None:
+    found = [(int(part.min()), int(part.max())) for part in parts]
+    room = 1
+    for low, high in found:
+        room *= high - low + 1
+    return found if room < 1 << 63 else None
+
+
+def _packed(parts: Sequence[IntArray], ranges: Sequence[tuple[int, int]]) -> IntArray:
+    codes = parts[0] - ranges[0][0]
+    for part, (low, high) in zip(parts[1:], ranges[1:], strict=True):
+        codes = codes * (high - low + 1) + (part - low)
+    return codes
+
+
+def _among_integers(wanted: Sequence[IntArray], held: Sequence[IntArray]) -> Mask | None:
+    """Which of the wanted keys are held; None where an int64 cannot stand for the keys."""
+    if len(held) == 1:
+        return _in_sorted(wanted[0], _ascending(held[0]))
+    ranges = _ranges(held)
+    if ranges is None:
+        return None
+    inside = np.ones(len(wanted[0]), bool)
+    for part, (low, high) in zip(wanted, ranges, strict=True):
+        inside &= (part >= low) & (part <= high)
+    rows = np.flatnonzero(inside)
+    if len(rows):
+        codes = _packed([part[rows] for part in wanted], ranges)
+        inside[rows] = _in_sorted(codes, _ascending(_packed(held, ranges)))
+    return inside
+
+
+def _ascending(codes: IntArray) -> IntArray:
+    # Stable: a merge of the runs that keys nearly in order consist of.
+    return codes if (codes[1:] >= codes[:-1]).all() else np.sort(codes, kind="stable")
+
+
+def _in_sorted(wanted: IntArray, in_order: IntArray) -> Mask:
+    places = np.searchsorted(in_order, wanted)
+    np.minimum(places, len(in_order) - 1, out=places)
+    found: Mask = in_order[places] == wanted
+    return found
+
+
+def held_by_groups(table: ColumnTable, spec: KeySpec, keys: KeyBatch, effort: Effort) -> Mask:
+    """Which of the keys a live row of the row groups has, (n,) bool.
+
+    spec  of a key of the table, its columns in the order of the batch's: no two live rows have the same
+    """
+    found = np.zeros(len(keys), bool)
+    for group in table.state().groups:
+        if not group.live_count or found.all():
+            continue
+        rows, proven = _candidates(table, group, spec, keys)
+        if proven:
+            found[rows] = True
+        if proven or not len(rows):
+            effort.groups_proven += 1
+            continue
+        rows = rows[~found[rows]]
+        found[rows] = keys.among(_live_columns(table, group, spec), rows)
+        effort.rows_read += group.live_count
+        effort.groups_read += 1
+    return found
+
+
+def _candidates(
+    table: ColumnTable, group: RowGroupInfo, spec: KeySpec, keys: KeyBatch
+) -> tuple[IntArray, bool]:
+    """The keys that a row group may hold by its zones, and whether it holds all of these for certain."""
+    zone = table.key_zones(spec.signature).get(group.group_id)
+    if zone is not None and zone.lo is None:
+        return np.zeros(0, np.int64), False
+    chunks = [table.zones(column_id).get(group.group_id) for column_id in spec.column_ids]
+    ranges = [None if chunk is None else _int_range(chunk) for chunk in chunks]
+    if keys.ints is not None and ranges[0] is not None:
+        rows = keys.between_firsts(*ranges[0])
+        for part, bounds in zip(keys.ints[1:], ranges[1:], strict=True):
+            if bounds is not None:
+                rows = rows[(part[rows] >= bounds[0]) & (part[rows] <= bounds[1])]
+        low, high = ranges[0]
+        full = high - low + 1 == group.row_count and not group.dead_count and chunks[0].null_count == 0  # type: ignore[union-attr]
+        return rows, full and len(ranges) == 1 and zone is not None and zone.unique
+    if zone is not None and zone.lo is not None and zone.hi is not None:
+        return keys.between_codes(zone.lo, zone.hi), False
+    return np.arange(len(keys)), False
+
+
+def _int_range(zone: ZoneMap) -> tuple[int, int] | None:
+    """(min, max) of a chunk of integers and NULLs."""
+    if zone.classes & ~StorageClass.NULL != StorageClass.INTEGER:
+        return None
+    return (zone.min, zone.max) if isinstance(zone.min, int) and isinstance(zone.max, int) else None
+
+
+def _live_columns(table: ColumnTable, group: RowGroupInfo, spec: KeySpec) -> list[Column]:
+    pager, names = table.store.pager, table.names
+    columns = [
+        decode_chunk(pager.read_chunk(names, disk.chunk_id(group.group_id, column_id)))
+        for column_id in spec.column_ids
+    ]
+    if any(len(column) != group.row_count for column in columns):
+        raise Corrupt(f"row group {group.group_id}: columns of a key with other than {group.row_count} rows")
+    live = live_mask(table.state().tombstones.get(group.group_id), group.row_count)
+    return columns if live is None else [column.take(np.flatnonzero(live)) for column in columns]
