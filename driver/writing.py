@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from colonnade.batches import batch_target
+from colonnade.defining import define
 from colonnade.parameters import bindable, warn_of_names
 from colonnade.plan import Plan
 from colonnade.sql import statistics
@@ -57,6 +58,9 @@ class Writing:
                 cursor._read_returning()  # COMMIT would end it, and no row can move while it writes
             session.note_reading(cursor)
             self.after(statement, ready)
+
+    def _define(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
+        define(self._session, cursor, plan, parameters, self.make_ready(plan.statement, ()))
 
     def _analyze(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         """ANALYZE: SQLite's own, and then the figures of whole tables. See sql.statistics."""
@@ -212,7 +216,11 @@ class Writing:
             session.router.after(statement, ready, busy=session.busy())
 
 
-_SPECIAL = {"ANALYZE": Writing._analyze, "EXPLAIN": Writing._explain}
+_SPECIAL = {
+    "ANALYZE": Writing._analyze,
+    "EXPLAIN": Writing._explain,
+    **dict.fromkeys(("ALTER", "CREATE", "DROP"), Writing._define),
+}
 
 
 def _adapted(parameters: Any) -> Any:
