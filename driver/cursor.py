@@ -282,6 +282,7 @@ class Cursor:
             rows.extend(unread)
         except Exception as error:
             rest = Unreadable(translate(error))
+            self._let_go()  # the statement has not ended
         self._rows = chain(rows, rest)
         if self._counting:
             self._counting = False
@@ -299,6 +300,8 @@ class Cursor:
         """What to raise for `error`; `began`: a transaction was begun for the statement."""
         self._rows = self._ahead = None
         self._counting = False
+        if self._held_count is not None:
+            self._show_held()
         if self._closed:
             return ProgrammingError(CLOSED_CURSOR)
         connection = self.connection
@@ -407,8 +410,13 @@ class Cursor:
             self._counting = False
             self.rowcount = self.connection._db.changes()
             if self._held_count is not None:
-                self.rowcount, self._held_count = self._held_count, None
-                self.connection._session.changes.unseen -= self.rowcount
+                self.rowcount = self._show_held()
+
+    def _show_held(self) -> int:
+        """The rows changed by the statement whose rows were read ahead, which count from now on."""
+        count, self._held_count = self._held_count or 0, None
+        self.connection._session.changes.unseen -= count
+        return count
 
     def _break(self, row: Any, error: Exception) -> None:
         """A row could not be read. The one before it is still given if the new one only lacks its text."""

@@ -30,6 +30,7 @@ class Insert(NamedTuple):
     source_text  VALUES … or SELECT …, to be run alone with the statement's own parameters; without upsert
                  and RETURNING; a WITH clause before INSERT is in front of it. May end in a comment: put a
                  newline behind it before any other text
+    span         where the source is in the text: text[start:stop], its WITH clause before INSERT left out
     row_params   VALUES with exactly one row of parameters only, all numbered or all named
     params       for row_params: for each value the 0-based position, or the name without its prefix
     upsert       there is an ON CONFLICT clause
@@ -42,6 +43,7 @@ class Insert(NamedTuple):
     conflict: str | None
     source: str
     source_text: str
+    span: tuple[int, int]
     row_params: bool
     params: tuple[int | str, ...]
     upsert: bool
@@ -150,7 +152,8 @@ def _read_insert(parts: Parts) -> Facts:
     columns = _column_list(parts) if parts.token.key == "(" else None
     head = parts.token
     if head.key == "DEFAULT":
-        source, source_text, extras, returning = "DEFAULT", "DEFAULT VALUES", *_late_clauses(parts)[1:]
+        source, source_text = "DEFAULT", "DEFAULT VALUES"
+        stop, extras, returning = _late_clauses(parts)
         params = None
     else:
         source = "VALUES" if head.key == "VALUES" else "SELECT"
@@ -164,6 +167,7 @@ def _read_insert(parts: Parts) -> Facts:
         conflict=conflict,
         source=source,
         source_text=source_text,
+        span=(head.start, stop),
         row_params=params is not None and not extras and not returning,
         params=params or (),
         upsert=extras,

@@ -165,7 +165,8 @@ class Router:
             NotThawable,
             LookupError,
             apsw.SQLError,
-        ):  # of a wrong statement SQLite itself says what is wrong
+            UnicodeDecodeError,
+        ):  # of a wrong statement SQLite itself says what is wrong; text that is not UTF-8 only it can compare
             return None
         return Ready(self.as_run(statement), tuple(thaw.touched.values()), written=place)
 

@@ -6,11 +6,14 @@ A piece that is run elsewhere has its parameters numbered as SQLite numbers them
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from colonnade.sql.objects import fold
-from colonnade.sql.statement import Statement
+from colonnade.sql.statement import Insert, Statement
 from colonnade.sql.tokens import Kind, Reader, quote, tokens
+from colonnade.sql.volatile import has_subquery
+
+_OWN = '"colonnade rows"'
 
 
 class Pieces:
@@ -74,11 +77,92 @@ def spliced(statement: Statement, schema: str, rows_name: str) -> str:
     change, insert = statement.change, statement.insert
     alias = change.alias if change else insert.alias if insert else None
     table = f"{quote(schema)}.{quote(rows_name)}"
-    if alias is None:
+    # SQLite's message about a wrong column in the list of an INSERT has the alias, else the schema if it is given.
+    nameless = insert is not None and not insert.upsert and target.schema is not None
+    if alias is None and not nameless:
         table += f" AS {quote(target.name)}"
     text = statement.text
+    stop, end = statement.stop or len(text), ""
+    if statement.returning:
+        stop = _returning_start(statement)
+        end = _returning(statement, rows_name)[0]
     head = _without_schema(text, 0, target.start, target.name)
-    return head + table + _without_schema(text, target.stop, statement.stop or len(text), target.name)
+    if insert is not None and _may_read(insert):
+        start, behind = insert.span
+        columns, source = text[target.stop : start], text[start:behind]
+        end = _without_schema(text, behind, stop, target.name) + end
+        # SQLite reads all rows first where the target itself is read; it cannot tell that of a row part.
+        rows = f"WITH {_OWN} AS MATERIALIZED ({source}\n) SELECT * FROM {_OWN} WHERE true "
+        return f"{head}{table}{columns}{rows}{end}"
+    return head + table + _without_schema(text, target.stop, stop, target.name) + end
+
+
+def _may_read(insert: Insert) -> bool:
+    """Whether the source of an INSERT reads tables."""
+    if insert.source == "VALUES":
+        return has_subquery(insert.source_text[len("VALUES") :])
+    return insert.source == "SELECT"
+
+
+def returns_plainly(statement: Statement, written: Container[str]) -> bool:
+    """Whether RETURNING means the same, and calls its columns the same, once the text is spliced.
+
+    written   folded names of what the statement changes: a subquery sees each change as it is made, but only in
+              what SQLite knows to be the same table
+    """
+    if not statement.returning:
+        return True
+    text, plainly = _returning(statement, "")
+    names = (token.name for token in tokens(text) if token.is_name)
+    return plainly and not (has_subquery(text) and any(fold(name) in written for name in names))
+
+
+def _returning_start(statement: Statement) -> int:
+    if statement.change is not None and statement.change.returning is not None:
+        return statement.change.returning
+    reader = Reader(statement.text, statement.target.stop if statement.target else 0)
+    return next(token.start for _, token in reader.outside(0) if token.key == "RETURNING")
+
+
+def _returning(statement: Statement, rows_name: str) -> tuple[str, bool]:
+    """The RETURNING clause with the other table's name before columns that the target's name stands before, as no
+    alias is known there; and whether nothing else can tell.
+
+    A subquery may have a table of that name itself, and an expression without a name is called by its text.
+    """
+    assert statement.target is not None
+    start, plainly = _returning_start(statement), True
+    reader = Reader(statement.text, start)
+    commas = [number for number, token in reader.outside(1) if token.key == ","]
+    kept, at, number = [], start, 1
+    while reader[number].kind is not Kind.END:
+        token, follows = reader[number], reader[number + 1]
+        if (token.is_name and follows.key == "." and reader[number - 1].key != ".") and fold(
+            token.name
+        ) == fold(statement.target.name):
+            kept += [statement.text[at : token.start], quote(rows_name)]
+            at = token.stop
+            first = max((comma + 1 for comma in commas if comma < number), default=1)
+            plainly = plainly and _is_named(reader, first)
+        number += 1
+    return "".join(kept) + statement.text[at : statement.stop or len(statement.text)], plainly
+
+
+def _is_named(reader: Reader, first: int) -> bool:
+    """Whether what RETURNING gives from token `first` on is `table.column` or has AS, and no subquery."""
+    if reader[first + 3].key in (",", ";") or reader[first + 3].kind is Kind.END:
+        return True
+    named, number, depth = False, first, 0
+    while reader[number].kind is not Kind.END and reader[number].key != ";":
+        key = reader[number].key
+        depth += {"(": 1, ")": -1}.get(key, 0)
+        if key == "SELECT":
+            return False
+        if depth == 0 and key == ",":
+            break
+        named = named or (depth == 0 and key == "AS")
+        number += 1
+    return named
 
 
 def _without_schema(text: str, start: int, stop: int, table: str) -> str:

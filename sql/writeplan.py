@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from colonnade.sql.affinity import Affinity
 from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
-from colonnade.sql.splice import Pieces, highest_parameter
+from colonnade.sql.splice import Pieces, highest_parameter, returns_plainly
 from colonnade.sql.statement import Insert, Statement
 from colonnade.sql.tokens import Kind, Reader, quote
 from colonnade.sql.volatile import has_subquery, is_volatile
@@ -82,8 +82,21 @@ def plan_write(
     named         whether values are bound by name
     Raises NotThawable
     """
+    if not returns_plainly(statement, _written(table, schema)):
+        raise NotThawable("RETURNING with the table's name in an expression, or with a subquery")
     planner = _Planner(statement, table, schema, foreign_keys, named)
     return planner.insert(statement.insert) if statement.insert is not None else planner.change()
+
+
+def _written(table: TableDef, schema: Schema) -> set[str]:
+    """The folded names of what a statement on the table may write, and of all views, which may read it."""
+    names, waiting = {fold(table.name), *map(fold, schema.views)}, [table.name]
+    while waiting:
+        for child, _ in schema.children_of(waiting.pop()):
+            if fold(child.name) not in names:
+                names.add(fold(child.name))
+                waiting.append(child.name)
+    return names
 
 
 @dataclass(slots=True)

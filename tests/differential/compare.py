@@ -7,24 +7,36 @@ import shutil
 import tempfile
 import traceback
 import warnings
-from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 import colonnade
-from colonnade.store.check import check
+from tests.differential.counts import Counts
 from tests.differential.model import Step
 from tests.differential.sequences import Sequence
 from tests.differential.sides import Ours, Outcome, Reference
 from tests.differential.values import quote
 
 END = -1  # the number of the step for what is found when all were run
-_PARENT = re.compile(r'REFERENCES "((?:[^"]|"")*)"')
 _SHARED_MEMORY = Path("/dev/shm")
+# The parts of an outcome, in the order in which a difference is looked for.
+_PARTS = (
+    "before",
+    "error",
+    "failed",
+    "rows",
+    "names",
+    "rowcount",
+    "lastrowid",
+    "in transaction",
+    "total changes",
+)
+_PARENT = re.compile(r'REFERENCES "((?:[^"]|"")*)"')
+_COUNTING = re.compile(r"changes\(|last_insert_rowid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,73 +62,41 @@ class Difference:
         return message if "syntax" in message else message.split(":")[0][:24]
 
 
-@dataclass(slots=True)
-class Counts:
-    """Over all sequences of a run: statements by kind, by how they ended and by the format of their tables."""
-
-    statements: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    sequences: int = 0
-
-    def note(self, step: Step, outcome: Outcome, in_columns: bool) -> None:
-        ending = "failed" if "error" in outcome else "went well"
-        self.statements[step.kind, ending, "column" if in_columns else "row"] += 1
-
-    def add(self, other: Counts) -> None:
-        self.statements.update(other.statements)
-        self.sequences += other.sequences
-
-    def total(self, kind: str = "", ending: str = "", stored: str = "") -> int:
-        """How many statements fit; an empty word fits all."""
-        wanted = (kind, ending, stored)
-        return sum(
-            count
-            for key, count in self.statements.items()
-            if all(not word or word == part for word, part in zip(wanted, key, strict=True))
-        )
-
-    def report(self) -> str:
-        kinds = sorted({key[0] for key in self.statements})
-        lines = [f"{'kind':<16}{'went well':>10}{'failed':>8}{'on column format':>18}"]
-        lines += [
-            f"{kind:<16}{self.total(kind, 'went well'):>10}{self.total(kind, 'failed'):>8}"
-            f"{self.total(kind, stored='column'):>18}"
-            for kind in [*kinds, ""]
-        ]
-        return "\n".join(lines)
-
-
 def compare(sequence: Sequence, counts: Counts | None = None) -> Difference | None:
     """The first difference between the two sides, or None."""
     folder = (
         tempfile.mkdtemp(dir=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None) if sequence.on_file else ""
     )
     theirs, ours = ((f"{folder}/{side}.db" if folder else ":memory:") for side in ("theirs", "ours"))
-    run = _Run(sequence, Reference(theirs, foreign_keys=sequence.foreign_keys), _ours(ours, sequence), counts)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # batch sizes above the maximum, say
+    common: dict[str, object] = {"foreign_keys": int(sequence.foreign_keys)}
+    settings = common | {"storage_format": sequence.storage_format, "batch_size": sequence.batch_size}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # batch sizes above the maximum, say
+        run = _Run(
+            sequence,
+            Reference(theirs, common, attached=sequence.attached),
+            Ours(ours, settings, attached=sequence.attached),
+            counts,
+        )
+        try:
             return run.all()
-    finally:
-        run.theirs.close()
-        with suppress(colonnade.Error):
-            run.ours.close()
-        if folder:
-            shutil.rmtree(folder)
-
-
-def _ours(path: str, sequence: Sequence) -> Ours:
-    return Ours(
-        path,
-        foreign_keys=sequence.foreign_keys,
-        storage_format=sequence.storage_format,
-        batch_size=sequence.batch_size,
-    )
+        finally:
+            run.theirs.close()
+            with suppress(colonnade.Error):
+                run.ours.close()
+            if folder:
+                shutil.rmtree(folder)
 
 
 class _Run:
     def __init__(self, sequence: Sequence, theirs: Reference, ours: Ours, counts: Counts | None) -> None:
         self.sequence, self.theirs, self.ours, self.counts = sequence, theirs, ours, counts
-        self.bulked = False  # SQLite counts changes of failing INSERTs; bulk load finds them at the end
+        # SQLite counts the changes of a statement that bulk load does not let fail before COMMIT.
+        self.counters_apart = False
+
+    @property
+    def sides(self) -> tuple[Any, Any]:
+        return self.theirs, self.ours
 
     def all(self) -> Difference | None:
         for number, step in enumerate(self.sequence.steps):
@@ -129,81 +109,80 @@ class _Run:
 
     def _step(self, number: int, step: Step) -> Difference | None:
         try:
-            in_columns = self.counts is not None and self.ours.in_column_format(step.tables)
             if step.how == "freeze":
                 with suppress(apsw.LockedError, apsw.BusyError):
-                    self.ours.freeze(step.sql)
+                    self.ours.freeze(step.sql, step.parameters or "main")
                 return None
-            expected, got = self._bulk(step) if step.how == "bulk" else self._both(step)
+            found = self._bulk(step) if step.how == "bulk" else self._compared(step)
         except Exception as error:
             return Difference(number, "crash", None, "".join(traceback.format_exception(error)))
-        if self.counts is not None and step.how != "bulk":
-            self.counts.note(step, expected, in_columns)
-        if step.sql == "VACUUM":  # SQLite's own copying of tables shows in it
-            self.theirs.db.set_last_insert_rowid(0)
-            self.ours.db._db.set_last_insert_rowid(0)
-            expected.pop("lastrowid", None), got.pop("lastrowid", None)
-        what = self._apart(step, expected, got)
-        return None if what is None else Difference(number, what, expected.get(what), got.get(what))
+        return None if found is None else Difference(number, *found)
 
-    def _both(self, step: Step) -> tuple[Outcome, Outcome]:
-        sides: tuple[Any, Any] = (self.theirs, self.ours)
+    def _compared(self, step: Step) -> tuple[str, Any, Any] | None:
+        """One step on both sides; what differs, expected and got."""
+        in_columns = self.counts is not None and self.ours.in_column_format(step.tables)
+        expected, got = (self._outcome(side, step) for side in self.sides)
+        if self.counts is not None:
+            self.counts.note(step, failed="error" in expected, in_columns=in_columns)
+        if step.sql.startswith("VACUUM"):  # SQLite's own copying of tables shows in it
+            for side, outcome in zip(self.sides, (expected, got), strict=True):
+                side.forget_rowid()
+                outcome.pop("lastrowid", None)
+        return self._apart(step, expected, got)
+
+    def _outcome(self, side: Any, step: Step) -> Outcome:
         if step.how == "fetch":
-            theirs, ours = (side.fetch(step.sql) for side in sides)
-        elif step.how in ("open", "loop"):
-            theirs, ours = (getattr(side, step.how)(step) for side in sides)
+            result: Outcome = side.fetch(step.sql)
+        elif step.how in ("open", "loop", "attach"):
+            result = getattr(side, step.how)(step)
         else:
-            theirs, ours = (side.run(step) for side in sides)
-        return theirs, ours
+            result = side.run(step)
+        return result
 
-    def _bulk(self, step: Step) -> tuple[Outcome, Outcome]:
-        """INSERTs in one transaction: all of them are there afterwards, or none on both sides.
+    def _bulk(self, step: Step) -> tuple[str, Any, Any] | None:
+        """A transaction in which Colonnade is in bulk load.
 
-        Bulk load finds at COMMIT what SQLite finds at once, so counters and rowids go apart where it fails.
+        Bulk load finds at COMMIT what SQLite finds at once. So what SQLite runs without an error gives the same on
+        both sides. Its first error ends the transaction: Colonnade has to find one as well, at COMMIT at the latest.
         """
-        endings: list[Outcome] = []
-        self.bulked = True
-        sides: tuple[Any, Any] = (self.theirs, self.ours)
-        for side in sides:
-            if side is self.ours:
-                side.run(Step("switch", "PRAGMA bulk_load = on"))
+        self.ours.run(Step("switch", "PRAGMA bulk_load = on"))
+        for side in self.sides:
             side.run(Step("switch", "BEGIN"))
             side.run(Step("switch", "PRAGMA defer_foreign_keys = on"))
-            failed = any("error" in side.run(insert) for insert in step.parameters)
-            failed = failed or "error" in side.run(Step("switch", "COMMIT"))
+        failed, ours_failed, found = False, False, None
+        for statement in step.parameters:
+            expected, got = (side.run(statement) for side in self.sides)
+            failed, ours_failed = "error" in expected, "error" in got
+            if not failed:
+                found = self._apart(statement, expected, got)
+            if failed or found is not None:
+                break
+        if found is None and not ours_failed:
+            ours_failed = "error" in self.ours.run(Step("switch", "COMMIT"))
+            failed = failed or "error" in self.theirs.run(Step("switch", "COMMIT"))
+        for side in self.sides:
             if side.db.in_transaction:
                 side.run(Step("switch", "ROLLBACK"))
-            endings.append({"failed": failed, "in transaction": side.db.in_transaction})
-            if side is self.ours:
-                side.run(Step("switch", "PRAGMA bulk_load = off"))
-                side.db._db.set_last_insert_rowid(0)
-            else:
-                side.db.set_last_insert_rowid(0)
+            if failed:
+                side.forget_rowid()
+        self.ours.run(Step("switch", "PRAGMA bulk_load = off"))
+        self.counters_apart = self.counters_apart or failed
         if self.counts is not None:
-            self.counts.statements[
-                "bulk load", "failed" if endings[0]["failed"] else "went well", "either"
-            ] += 1
-        return endings[0], endings[1]
+            self.counts.note(step, failed=failed, in_columns=False)
+        return found or (None if failed == ours_failed else ("failed", failed, ours_failed))
 
-    def _apart(self, step: Step, expected: Outcome, got: Outcome) -> str | None:
-        """The name of the first part of the outcomes that differs."""
-        for what in (
-            "error",
-            "failed",
-            "rows",
-            "names",
-            "rowcount",
-            "lastrowid",
-            "in transaction",
-            "total changes",
-        ):
+    def _apart(self, step: Step, expected: Outcome, got: Outcome) -> tuple[str, Any, Any] | None:
+        """The first part of the outcomes that differs, as what, expected and got."""
+        for what in _PARTS:
             theirs, ours = expected.get(what), got.get(what)
             if what == "names" and not expected.get("rows"):
                 continue
-            if self.bulked and (what == "total changes" or (what == "rows" and step.kind == "counters")):
+            if self.counters_apart and (
+                what == "total changes" or (what == "rows" and _COUNTING.search(step.sql))
+            ):
                 continue
-            if _shown(theirs) != _shown(ours) and not (what == "rows" and _same_bag(step, theirs, ours)):
-                return what
+            if shown(theirs) != shown(ours) and not (what == "rows" and _same_bag(step, theirs, ours)):
+                return what, theirs, ours
         return None
 
     # --- the whole database --------------------------------------------------------------------------------
@@ -221,11 +200,10 @@ class _Run:
 
     def _ended(self) -> Difference | None:
         """Both in or both outside a transaction, which is committed or rolled back."""
-        sides: tuple[Any, Any] = (self.theirs, self.ours)
-        for side in sides:
+        for side in self.sides:
             side.opened = None
         endings = []
-        for side in sides:
+        for side in self.sides:
             outcome = side.run(Step("transaction", "COMMIT"))
             if outcome["in transaction"]:
                 side.run(Step("transaction", "ROLLBACK"))
@@ -234,36 +212,43 @@ class _Run:
         return None if theirs == ours else Difference(END, "commit", theirs, ours)
 
     def _tables(self) -> Difference | None:
-        sql = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
-        found = self._same("sqlite_master", sql)
         listed = self.theirs.query("SELECT schema, name, wr FROM pragma_table_list WHERE type = 'table'")
+        found = None
+        for schema in sorted({schema for schema, _, _ in listed}):
+            sql = f"SELECT type, name, tbl_name, sql FROM {schema}.sqlite_master ORDER BY type, name"
+            found = found or self._same("sqlite_master", sql)
         for schema, name, without_rowid in listed:
             if found is not None:
                 return found
             if not name.startswith("sqlite_") or name == "sqlite_sequence":
-                place = f"{schema}.{quote(name)}"
-                shown = "*" if without_rowid or name == "sqlite_sequence" else "rowid, *"
-                order = " ORDER BY 1" if name == "sqlite_sequence" else ""
-                found = self._same(f"rows of {name}", f"SELECT {shown} FROM {place}{order}")
-        found = found or self._same("integrity_check", "PRAGMA integrity_check")
-        if found is None:
-            faults = [str(fault) for fault in check(self.ours.db._session.store)]
-            found = Difference(END, "store.check", [], faults) if faults else None
-        return found
+                found = self._rows(schema, name, hides_rowid=bool(without_rowid) or name == "sqlite_sequence")
+        # Where row groups are looked into as well.
+        return found or self._same("integrity_check", "PRAGMA integrity_check")
+
+    def _rows(self, schema: str, name: str, *, hides_rowid: bool) -> Difference | None:
+        place = f"{schema}.{quote(name)}"
+        order = " ORDER BY 1" if name == "sqlite_sequence" else ""
+        what, shown_columns = f"rows of {name}", "*" if hides_rowid else "rowid, *"
+        try:
+            return self._same(what, f"SELECT {shown_columns} FROM {place}{order}")
+        except UnicodeDecodeError:
+            names = [row[1] for row in self.theirs.query(f"PRAGMA {schema}.table_xinfo({quote(name)})")]
+            columns = ", ".join(f"typeof({quote(n)}), hex({quote(n)})" for n in names)
+            return self._same(what, f"SELECT {columns} FROM {place}{order}")
 
     def _same(self, what: str, sql: str) -> Difference | None:
         expected, got = self.theirs.query(sql), self.ours.query(sql)
-        return None if _shown(expected) == _shown(got) else Difference(END, what, expected, got)
+        return None if shown(expected) == shown(got) else Difference(END, what, expected, got)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value made comparable, with types and -0.0 told apart.
 
     The quotes of a parent's name are left out, as long as test_found.py expects them to be wrong after ALTER TABLE.
     """
     if isinstance(value, (list, tuple)):
         # Each text by itself: which quotes its repr has, and what it escapes, depends on the text.
-        return f"{type(value).__name__}({', '.join(map(_shown, value))})"
+        return f"{type(value).__name__}({', '.join(map(shown, value))})"
     if isinstance(value, str) and "REFERENCES" in value:
         value = _PARENT.sub(r"REFERENCES \1", value)
     return repr(value)
@@ -275,5 +260,5 @@ def _same_bag(step: Step, theirs: Any, ours: Any) -> bool:
         not step.ordered
         and bool(theirs)
         and bool(ours)
-        and sorted(map(_shown, theirs)) == sorted(map(_shown, ours))
+        and sorted(map(shown, theirs)) == sorted(map(shown, ours))
     )

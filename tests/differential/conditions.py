@@ -80,5 +80,4 @@ def _subquery(text: Text, model: Model, table: Table, prefix: str) -> str:
 
 def rows_of(r: Random, table: Table) -> str:
     """One row of a table at most, in a subquery: which row of several UPDATE … FROM takes is not promised."""
-    order = "rowid" if table.rowid else ", ".join(quote(column.name) for column in table.columns)
-    return f"SELECT * FROM {table.place} ORDER BY {order} LIMIT 1"
+    return f"SELECT * FROM {table.place} ORDER BY {table.order} LIMIT 1"

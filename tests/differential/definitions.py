@@ -1,12 +1,12 @@
-"""Random changes of the schema: ALTER TABLE, views, triggers, DROP."""
+"""Random changes of tables and indexes: ALTER TABLE, CREATE, DROP, and what keeps a database in shape."""
 
 from __future__ import annotations
 
 from random import Random
 
-from tests.differential.conditions import condition
-from tests.differential.model import Column, Model, Step, Table, Text
+from tests.differential.model import Column, Model, Step, Table
 from tests.differential.schemas import create_index, create_table
+from tests.differential.triggers import drop_trigger, drop_view, new_view
 from tests.differential.values import literal, quote, value_of
 
 
@@ -56,10 +56,9 @@ def new_table(r: Random, model: Model, table: Table) -> Step:
     if r.random() < 0.25:
         name, source = model.new("t"), table
         model.tables.append(Table(name, [Column(c.name, "", "any") for c in source.columns]))
-        order = "rowid" if source.rowid else ", ".join(quote(column.name) for column in source.columns)
-        sql = f"CREATE TABLE {name} AS SELECT * FROM {source.place} ORDER BY {order}"
+        sql = f"CREATE TABLE {name} AS SELECT * FROM {source.place} ORDER BY {source.order}"
         return Step("create table as", sql, tables=(source.name,))
-    return create_table(r, model, temporary=r.random() < 0.2)
+    return create_table(r, model, r.choice((*model.schemas, *model.schemas, "temp")))
 
 
 def drop_table(r: Random, model: Model, table: Table) -> Step:
@@ -76,62 +75,13 @@ def new_index(r: Random, model: Model, table: Table) -> Step:
 def drop_index(r: Random, model: Model, table: Table) -> Step:
     if not table.indexes:
         return create_index(r, model)
-    schema = "temp." if table.schema == "temp" else ""
+    schema = "" if table.schema == "main" else table.prefix
     return Step("drop index", f"DROP INDEX {schema}{table.indexes.pop()}", tables=(table.name,))
 
 
-def new_view(r: Random, model: Model, table: Table) -> Step:
-    name = model.new("v")
-    where = condition(Text(r, 0), model, table)
-    model.views[name] = [column.name for column in table.columns]
-    columns = ", ".join(quote(column.name) for column in table.columns)
-    temporary = "TEMP " if table.schema == "temp" else ""
-    sql = f"CREATE {temporary}VIEW {name} AS SELECT {columns} FROM {table.place} WHERE {where}"
-    return Step("create view", sql, tables=(table.name,))
-
-
-def drop_view(r: Random, model: Model, table: Table) -> Step:
-    if not model.views:
-        return new_view(r, model, table)
-    name = r.choice(list(model.views))
-    del model.views[name]
-    return Step("drop view", f"DROP VIEW {name}", tables=(table.name,))
-
-
-def new_trigger(r: Random, model: Model, table: Table) -> Step:
-    """On a table, or INSTEAD OF on a view; its body writes a table of one column."""
-    name, other = model.new("g"), r.choice(model.tables)
-    model.triggers.append(name)
-    event = r.choice(("INSERT", "UPDATE", "DELETE", f"UPDATE OF {quote(table.columns[-1].name)}"))
-    when = " WHEN (SELECT count(*) FROM sqlite_master) > 0" if r.random() < 0.2 else ""
-    column = quote(r.choice(other.stored).name)
-    row = "old" if event == "DELETE" else "new"
-    seen = f"{row}.{quote(table.columns[0].name)}"
-    body = r.choice(
-        (
-            f"INSERT OR IGNORE INTO {quote(other.name)}({column}) VALUES({seen})",
-            f"UPDATE OR IGNORE {quote(other.name)} SET {column} = {seen} WHERE {column} = 2",
-            f"DELETE FROM {quote(other.name)} WHERE {column} = {seen}",
-            f"SELECT RAISE({r.choice(('ABORT', 'IGNORE', 'FAIL', 'ROLLBACK'))}, 'no {name}') WHERE {seen} = 3",
-        )
-    )
-    temporary = "TEMP " if "temp" in (table.schema, other.schema) else ""
-    timing, on = r.choice(("BEFORE", "AFTER")), quote(table.name)
-    if model.views and r.random() < 0.3:
-        timing, on = "INSTEAD OF", r.choice(list(model.views))
-        body, event = "SELECT 1", "INSERT"
-    sql = f"CREATE {temporary}TRIGGER {name} {timing} {event} ON {on}{when} BEGIN {body}; END"
-    return Step("create trigger", sql, tables=(table.name, other.name))
-
-
-def drop_trigger(r: Random, model: Model, table: Table) -> Step:
-    if not model.triggers:
-        return add_column(r, model, table)
-    return Step("drop trigger", f"DROP TRIGGER {model.triggers.pop()}", tables=(table.name,))
-
-
 def maintenance(r: Random, model: Model, table: Table) -> Step:
-    sql = r.choice(("ANALYZE", "VACUUM", f"REINDEX {table.place}", "REINDEX"))
+    vacuum = "VACUUM" if table.schema == "main" else f"VACUUM {table.schema}"
+    sql = r.choice(("ANALYZE", f"ANALYZE {table.place}", vacuum, vacuum, f"REINDEX {table.place}", "REINDEX"))
     return Step("maintenance", sql, tables=(table.name,))
 
 

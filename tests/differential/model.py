@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.differential.values import Value, literal, quote, value_of
+from tests.differential.values import Value, bindable, literal, quote, value_of
 
 _PARAMETER = re.compile(r"\?(\d+)")  # no text of values.py has a question mark
 
@@ -19,8 +19,9 @@ class Step:
 
     kind        for the counts: "insert", "upsert", "join", ...
     how         "execute", "many" (parameters is a list of rows), "open", "fetch" (sql is a number of rows, or
-                "all"), "bulk" (parameters is a list of INSERTs as steps), "loop" (parameters is an UPDATE by
-                rowid to run at each row of the query), "freeze" (Colonnade alone), "reopen"
+                "all"), "bulk" (parameters is a list of steps), "loop" (parameters is an UPDATE by rowid to run
+                at each row of the query), "freeze" (Colonnade alone; parameters is the schema), "attach" (the
+                database `aux` is detached and attached again)
     ordered     whether the order of the rows is promised
     tables      names of the tables that it is about
     """
@@ -47,7 +48,12 @@ class Column:
 
 @dataclass(slots=True)
 class Table:
-    """A table. `keys`: columns of its PRIMARY KEY and UNIQUE constraints; `ipk`: the rowid's own column."""
+    """A table.
+
+    keys      the columns of its PRIMARY KEY and of each UNIQUE constraint
+    ipk       the column that stands for the rowid
+    full      it is called by its schema, too, where that is main
+    """
 
     name: str
     columns: list[Column]
@@ -56,11 +62,30 @@ class Table:
     ipk: str | None = None
     rowid: bool = True
     strict: bool = False
+    full: bool = False
     indexes: list[str] = field(default_factory=list)
 
     @property
     def place(self) -> str:
+        return f"{self.prefix}{quote(self.name)}" if self.full else self.bare
+
+    @property
+    def bare(self) -> str:
         return quote(self.name) if self.schema == "main" else f"{self.schema}.{quote(self.name)}"
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.schema}."
+
+    @property
+    def given(self) -> bool:
+        """Whether SQLite shall choose none of its rowids."""
+        return any(column.domain == "given rowid" for column in self.columns)
+
+    @property
+    def order(self) -> str:
+        """What its rows are in a promised order by."""
+        return "rowid" if self.rowid else ", ".join(quote(column.name) for column in self.columns)
 
     @property
     def stored(self) -> list[Column]:
@@ -71,12 +96,21 @@ class Table:
 
 
 @dataclass(slots=True)
+class View:
+    """The columns of a view and a table that it shows rows of."""
+
+    columns: list[str]
+    table: Table
+
+
+@dataclass(slots=True)
 class Model:
-    """All tables, views and triggers, and whether a transaction is open."""
+    """All tables, views and triggers. `schemas`: where tables may be made."""
 
     tables: list[Table] = field(default_factory=list)
-    views: dict[str, list[str]] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)
     triggers: list[str] = field(default_factory=list)
+    schemas: tuple[str, ...] = ("main",)
     made: int = 0
 
     def copy(self) -> Model:
@@ -95,7 +129,7 @@ class Text:
         self.parameters: list[Value] = []
 
     def value(self, value: Value) -> str:
-        if self.r.random() >= self.share:
+        if self.r.random() >= self.share or not bindable(value):
             return literal(value)
         self.parameters.append(value)
         return f"?{len(self.parameters)}"

@@ -17,7 +17,7 @@ def _where(text: Text, model: Model, table: Table, prefix: str = "", share: floa
 
 
 def _whole(text: Text, model: Model, table: Table) -> tuple[str, str, bool]:
-    rowid = "rowid AS n, " if table.rowid and text.r.random() < 0.5 else ""
+    rowid = text.r.choice(("rowid, ", "oid AS n, ", "")) if table.rowid else ""
     return "scan", f"SELECT {rowid}* FROM {table.place}", True
 
 
@@ -82,7 +82,7 @@ def _aggregate(text: Text, model: Model, table: Table) -> tuple[str, str, bool]:
 
 def _windowed(text: Text, model: Model, table: Table) -> tuple[str, str, bool]:
     name = quote(text.r.choice(table.columns).name)
-    terms = ", ".join(["rowid"] if table.rowid else [quote(column.name) for column in table.columns])
+    terms = table.order
     function = text.r.choice(
         ("row_number()", "count(*)", f"lag(typeof({name}))", "sum(1)", f"first_value({name})")
     )
@@ -136,8 +136,7 @@ def select_view(r: Random, model: Model, table: Table) -> Step:
 
 
 def counters(r: Random, model: Model, table: Table) -> Step:
-    # Not changes(), as long as test_found.py expects it to be wrong after a statement that fails.
-    sql = "SELECT total_changes(), last_insert_rowid()"
+    sql = "SELECT changes(), total_changes(), last_insert_rowid()"
     return Step("counters", sql, ordered=True, tables=(table.name,))
 
 
@@ -146,14 +145,15 @@ def introspection(r: Random, model: Model, table: Table) -> Step:
     name = quote(table.name)
     pragma = r.choice(("table_info", "table_xinfo", "foreign_key_list", "index_list"))
     indexed = r.choice(table.indexes) if table.indexes else f"sqlite_autoindex_{table.name}_1"
-    schema = "temp." if table.schema == "temp" else ""
+    schema = "" if table.schema == "main" and not table.full else table.prefix
     sql = r.choice(
         (
             f"PRAGMA {schema}{pragma}({name})",
             f"PRAGMA index_xinfo({quote(indexed)})",
             f"PRAGMA index_info({quote(indexed)})",
             f"SELECT * FROM pragma_{pragma}('{table.name.replace(chr(39), chr(39) * 2)}')",
-            "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name",
+            f"SELECT type, name, tbl_name, sql FROM {schema}sqlite_master ORDER BY type, name",
+            "SELECT type, name, tbl_name, sql FROM sqlite_temp_master ORDER BY type, name",
             "SELECT schema, name, type, ncol, wr, strict FROM pragma_table_list ORDER BY 1, 2",
             "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
         )
@@ -168,6 +168,8 @@ def checks(r: Random, model: Model, table: Table) -> Step:
             "PRAGMA integrity_check",
             "PRAGMA quick_check",
             f"PRAGMA foreign_key_check({quote(table.name)})",
+            f"PRAGMA {table.prefix}foreign_key_check",
+            f"PRAGMA {table.prefix}integrity_check",
             "PRAGMA foreign_keys",
         )
     )

@@ -14,10 +14,30 @@ _TYPES = {
     "text": ("TEXT", "VARCHAR(10)", "CHAR(3)", "CLOB"),
     "real": ("REAL", "DOUBLE", "FLOAT"),
     "any": ("", "BLOB", "NUMERIC", "DECIMAL(10,2)", "DATE", "BOOLEAN", "XYZ"),
+    "few": ("INTEGER", "INT", "NUMERIC"),
+    "word": ("TEXT", "VARCHAR(10)"),
 }
-_STRICT = {"int": "INTEGER", "text": "TEXT", "real": "REAL", "any": "ANY", "blob": "BLOB"}
-_ACTIONS = ("CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
+_STRICT = {
+    "int": "INTEGER",
+    "few": "INTEGER",
+    "text": "TEXT",
+    "word": "TEXT",
+    "real": "REAL",
+    "any": "ANY",
+    "blob": "BLOB",
+}
+ACTIONS = ("CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
 _CONFLICTS = ("ROLLBACK", "ABORT", "FAIL", "IGNORE", "REPLACE")
+
+
+def actions(r: Random, share: float = 0.6) -> str:
+    """What follows REFERENCES: actions with the probability `share` each, and when it is checked."""
+    clause = "".join(f" ON {e} {r.choice(ACTIONS)}" for e in ("DELETE", "UPDATE") if r.random() < share)
+    if r.random() < 0.3:
+        clause += r.choice(
+            (" DEFERRABLE INITIALLY DEFERRED", " DEFERRABLE INITIALLY IMMEDIATE", " NOT DEFERRABLE")
+        )
+    return clause
 
 
 def _conflict(r: Random) -> str:
@@ -55,7 +75,7 @@ class _Maker:
         column = _column(r, name, strict=self.strict, domain=domain)
         parts = [quote(name), column.decl]
         if not plain:
-            if column.domain.endswith("text") and r.random() < 0.35:
+            if column.domain.endswith(("text", "word")) and r.random() < 0.35:
                 parts.append(f"COLLATE {r.choice(('NOCASE', 'RTRIM', 'BINARY', 'nocase'))}")
             if r.random() < 0.25:
                 parts.append(f"DEFAULT {self._default(column)}")
@@ -82,10 +102,11 @@ class _Maker:
     def key(self) -> None:
         """The PRIMARY KEY, if there is to be one."""
         r, table = self.r, self.table
-        kind = r.choices(("ipk", "auto", "single", "composite", "none"), (45, 8, 12, 15, 20))[0]
+        kind = r.choices(("ipk", "auto", "single", "composite", "none"), (42, 10, 12, 16, 20))[0]
         if kind in ("ipk", "auto"):
             name = next(self.names)
-            table.columns.append(Column(name, "INTEGER", "rowid", key=True))
+            domain = "counted rowid" if kind == "auto" else r.choices(("rowid", "given rowid"), (9, 1))[0]
+            table.columns.append(Column(name, "INTEGER", domain, key=True))
             ending = " AUTOINCREMENT" if kind == "auto" else ""
             self.definitions[name] = f"{quote(name)} INTEGER PRIMARY KEY{_conflict(r)}{ending}"
             table.ipk = name
@@ -93,12 +114,13 @@ class _Maker:
             column = self.add("text" if r.random() < 0.6 else "")
             self.definitions[column.name] += f" PRIMARY KEY{_conflict(r)}"
         elif kind == "composite":
-            names = [self.add().name for _ in range(r.choice((2, 2, 3)))]
+            few = ("few", "few", "word") if r.random() < 0.7 else ("",)
+            names = [self.add(r.choice(few)).name for _ in range(r.choice((2, 2, 3)))]
             self._constraint("PRIMARY KEY", names)
             table.keys.append(tuple(names))
         if kind in ("ipk", "auto", "single"):
             table.keys.append((table.columns[-1].name,))
-        if kind in ("ipk", "single", "composite") and r.random() < 0.08:
+        if kind in ("ipk", "single", "composite") and r.random() < 0.08 and not table.given:
             table.rowid, table.ipk = False, None
         for name in table.keys[-1] if table.keys else ():
             table.column(name).key = True
@@ -109,7 +131,7 @@ class _Maker:
 
     def unique(self) -> None:
         if self.r.random() < 0.4:
-            candidates = [column for column in self.table.columns if column.domain != "rowid"]
+            candidates = [column for column in self.table.columns if not column.domain.endswith("rowid")]
             chosen = self.r.sample(candidates, min(len(candidates), self.r.choice((1, 1, 2))))
             if chosen:
                 self._constraint("UNIQUE", [column.name for column in chosen])
@@ -122,20 +144,14 @@ class _Maker:
             return
         key = r.choice(parent.keys)
         domains = [parent.column(name).domain for name in key]
-        children = made or [self.add("int" if d == "rowid" else d) for d in domains]
+        children = made or [self.add("int" if d.endswith("rowid") else d) for d in domains]
         listed = ", ".join(quote(column.name) for column in children)
         names = ", ".join(map(quote, key))
         clause = f"REFERENCES {quote(parent.name)}"
         clause += (
             "" if key == parent.keys[0] and parent is not self.table and r.random() < 0.4 else f"({names})"
         )
-        for event in ("DELETE", "UPDATE"):
-            if r.random() < 0.6:
-                clause += f" ON {event} {r.choice(_ACTIONS)}"
-        if r.random() < 0.3:
-            clause += r.choice(
-                (" DEFERRABLE INITIALLY DEFERRED", " DEFERRABLE INITIALLY IMMEDIATE", " NOT DEFERRABLE")
-            )
+        clause += actions(r)
         if len(children) == 1 and r.random() < 0.5:
             self.definitions[children[0].name] += " " + clause
         else:
@@ -154,19 +170,22 @@ class _Maker:
     def sql(self) -> str:
         inner = ", ".join([*self.definitions.values(), *self.constraints])
         options = [o for o, on in (("STRICT", self.strict), ("WITHOUT ROWID", not self.table.rowid)) if on]
-        temporary = "TEMP " if self.table.schema == "temp" else ""
-        return f"CREATE {temporary}TABLE {quote(self.table.name)}({inner}) {', '.join(options)}".rstrip()
+        temporary, place = "", self.table.bare
+        if self.table.schema == "temp":
+            temporary, place = "TEMP ", quote(self.table.name)
+        return f"CREATE {temporary}TABLE {place}({inner}) {', '.join(options)}".rstrip()
 
 
-def create_table(r: Random, model: Model, *, temporary: bool = False) -> Step:
+def create_table(r: Random, model: Model, schema: str = "main") -> Step:
     """A new table, known to the model from here on."""
     taken = {table.name for table in model.tables}
     name = r.choice(_ODD_TABLES) if r.random() < 0.1 else model.new("t")
     if name in taken:
         name = model.new("t")
-    if temporary and model.tables and r.random() < 0.3:
-        name = r.choice(model.tables).name  # hides the table in main
-    maker = _Maker(r, model, name, "temp" if temporary else "main")
+    if schema != "main" and model.tables and r.random() < 0.3:
+        name = r.choice(model.tables).name  # hides the table in main, or is hidden by it
+    maker = _Maker(r, model, name, schema)
+    maker.table.full = r.random() < 0.1
     maker.key()
     for _ in range(r.choice((1, 2, 2, 3, 4))):
         maker.add()
@@ -193,6 +212,6 @@ def create_index(r: Random, model: Model) -> Step:
     where = f" WHERE {quote(chosen[0].name)} IS NOT NULL" if r.random() < 0.15 else ""
     name = model.new("i")
     table.indexes.append(name)
-    schema = "temp." if table.schema == "temp" else ""
+    schema = "" if table.schema == "main" else table.prefix
     sql = f"CREATE {unique}INDEX {schema}{name} ON {quote(table.name)}({', '.join(terms)}){where}"
     return Step("create index", sql, tables=(table.name,))

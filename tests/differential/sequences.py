@@ -6,25 +6,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.differential import definitions, reads, writes
+from tests.differential import changes, definitions, inserts, reads, triggers
 from tests.differential.conditions import condition
+from tests.differential.families import family
 from tests.differential.model import Model, Step, Table, Text
 from tests.differential.schemas import create_index, create_table
-from tests.differential.values import quote
+from tests.differential.values import Dice, quote
 
 Maker = Callable[[Random, Model, Table], Step]
+Weights = tuple[tuple[Maker, int], ...]
 
-_WRITES: tuple[tuple[Maker, int], ...] = (
-    (writes.insert_values, 10),
-    (writes.insert_many, 3),
-    (writes.insert_default, 1),
-    (writes.insert_select, 3),
-    (writes.upsert, 4),
-    (writes.update, 9),
-    (writes.delete, 6),
-    (writes.change_many, 2),
+_WRITES: Weights = (
+    (inserts.insert_values, 10),
+    (inserts.insert_many, 3),
+    (inserts.insert_default, 1),
+    (inserts.insert_select, 3),
+    (inserts.insert_counted, 1),
+    (inserts.upsert, 4),
+    (changes.update, 9),
+    (changes.delete, 6),
+    (changes.change_many, 2),
+    (changes.sequence_table, 1),
 )
-_READS: tuple[tuple[Maker, int], ...] = (
+_READS: Weights = (
     (reads.select, 14),
     (reads.select_view, 1),
     (reads.counters, 1),
@@ -32,6 +36,13 @@ _READS: tuple[tuple[Maker, int], ...] = (
     (reads.checks, 1),
 )
 _STATEMENTS = (*_WRITES, *_READS)
+# What a sequence is mostly about.
+_THEMES: dict[str, Weights] = {
+    "everything": _STATEMENTS,
+    "keys": (*_STATEMENTS, (changes.update, 10), (changes.delete, 6), (inserts.insert_values, 6)),
+    "views": (*_STATEMENTS, (triggers.write_view, 12), (reads.select_view, 4)),
+    "upserts": (*_STATEMENTS, (inserts.upsert, 20), (inserts.insert_values, 6)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +53,7 @@ class Sequence:
     batch_size       rows in a row group, 0 for as many as there are
     foreign_keys     whether they are enforced to begin with
     on_file          whether the database is a file, closed and opened again at the end
+    attached         whether there is a second database, `aux`
     """
 
     steps: tuple[Step, ...]
@@ -49,46 +61,76 @@ class Sequence:
     batch_size: int = 0
     foreign_keys: bool = True
     on_file: bool = False
+    attached: bool = False
     seed: int | None = None
 
 
 @dataclass(slots=True)
 class _Maker:
-    """The state of a sequence under construction."""
+    """The state of a sequence under construction.
+
+    saved   savepoints by name and what the model was at each; BEGIN has no name
+    """
 
     r: Random
+    theme: str
     frozen_by_steps: bool
     triggers: bool
     bulks: bool
+    attached: bool
     model: Model = field(default_factory=Model)
     steps: list[Step] = field(default_factory=list)
-    saved: list[tuple[str, Model]] = field(default_factory=list)  # savepoints; BEGIN has no name
+    saved: list[tuple[str, Model]] = field(default_factory=list)
 
     def table(self) -> Table:
         return self.r.choice(self.model.tables)
 
+    def made(self) -> Step:
+        """A statement of the sequence's theme."""
+        makers, weights = zip(*_THEMES[self.theme], strict=True)
+        maker: Maker = self.r.choices(makers, weights)[0]
+        return maker(self.r, self.model, self.table())
+
     def statement(self) -> None:
-        makers, weights = zip(*_STATEMENTS, strict=True)
-        self.steps.append(self.r.choices(makers, weights)[0](self.r, self.model, self.table()))
+        self.steps.append(self.made())
 
     def start(self) -> None:
         r, model = self.r, self.model
-        for _ in range(r.choice((1, 2, 2, 3, 4))):
-            self.steps.append(create_table(r, model))
+        if self.attached:
+            model.schemas = ("main", "aux")
+        rows: list[Step] = []
+        if self.theme == "keys":
+            tables, rows = family(r, model, r.choice(model.schemas))
+            self.steps += tables
+        filled = len(model.tables)
+        for _ in range(r.choice((0, 0, 1) if self.theme == "keys" else (1, 2, 2, 3, 4))):
+            self.steps.append(create_table(r, model, r.choice(model.schemas)))
         for _ in range(r.choice((0, 0, 1, 2))):
             self.steps.append(create_index(r, model))
-        if r.random() < 0.2:
-            self.steps.append(definitions.new_view(r, model, self.table()))
+        self.steps += rows
+        for table in model.tables[:filled]:
+            self.freeze(table)
+        if r.random() < 0.2 or self.theme == "views":
+            self.steps.append(triggers.new_view(r, model, self.table()))
+        if self.theme == "views":
+            self.steps += (triggers.instead_of(r, model, self.table()) for _ in range(2))
         if self.triggers:
-            self.steps.append(definitions.new_trigger(r, model, self.table()))
-        for table in model.tables:
+            self.steps.append(triggers.new_trigger(r, model, self.table()))
+        for table in model.tables[filled:]:
             for _ in range(r.choice((1, 2))):
-                self.steps.append(writes.insert_many(r, model, table))
+                self.steps.append(inserts.insert_many(r, model, table, r.choice((3, 5, 8, 12))))
             self.freeze(table)
 
     def freeze(self, table: Table) -> None:
         if self.frozen_by_steps:
-            self.steps.append(Step("freeze", table.name, (), "freeze", tables=(table.name,)))
+            self.steps.append(Step("freeze", table.name, table.schema, "freeze", tables=(table.name,)))
+
+    def attach(self) -> None:
+        """Outside a transaction: in one a database that was read is locked, and what reads it differs."""
+        if self.saved:
+            return self.statement()
+        self.steps.append(Step("attach", "", (), "attach"))
+        return None
 
     def transaction(self) -> None:
         """The next bound of a transaction or savepoint."""
@@ -121,7 +163,10 @@ class _Maker:
         return f"RELEASE {name}"
 
     def switch(self) -> None:
-        choices = ["PRAGMA foreign_keys = on", "PRAGMA foreign_keys = off", "PRAGMA recursive_triggers = on"]
+        choices = [
+            *("PRAGMA foreign_keys = on", "PRAGMA foreign_keys = on", "PRAGMA foreign_keys = off"),
+            *("PRAGMA recursive_triggers = on", "PRAGMA recursive_triggers = off"),
+        ]
         if self.saved:  # outside a transaction any statement that reads ends it
             choices += ["PRAGMA defer_foreign_keys = on"] * 3 + ["PRAGMA defer_foreign_keys = off"]
         sql = self.r.choice(choices)
@@ -136,10 +181,9 @@ class _Maker:
         order += ", +rowid" if table.rowid else ""
         step = text.step("open cursor", f"SELECT * FROM {table.place}{where} ORDER BY {order}", table)
         self.steps.append(Step(step.kind, step.sql, step.parameters, "open", True, step.tables))
-        makers, weights = zip(*_STATEMENTS, strict=True)
         for _ in range(r.choice((1, 2, 3))):
             self.steps.append(Step("open cursor", "1", (), "fetch", True))
-            self.steps.append(r.choices(makers, weights)[0](r, self.model, self.table()))
+            self.steps.append(self.made())
         self.steps.append(Step("open cursor", "all", (), "fetch", True))
 
     def loop(self) -> None:
@@ -156,53 +200,58 @@ class _Maker:
         return None
 
     def bulk(self) -> None:
-        """A transaction of INSERTs in bulk load; keys are compared when it ends."""
+        """A transaction in bulk load, most of it INSERTs; keys are compared when it ends."""
         r = self.r
         if self.saved:
             return self.statement()
-        inserts: list[Step] = []
-        for _ in range(r.choice((1, 2, 4))):
-            maker = r.choice((writes.insert_many, writes.insert_values))
-            step = maker(r, self.model, self.table())
-            if step.sql.startswith("INSERT INTO") and "RETURNING" not in step.sql:
-                inserts.append(step)
-        tables = tuple(name for step in inserts for name in step.tables)
-        self.steps.append(Step("bulk load", "", tuple(inserts), "bulk", False, tables))
+        makers: tuple[Maker, ...] = (inserts.insert_many, inserts.insert_values)
+        if r.random() < 0.4:
+            makers += (inserts.insert_select, changes.update, changes.delete, reads.select, inserts.upsert)
+        parts = tuple(r.choice(makers)(r, self.model, self.table()) for _ in range(r.choice((1, 2, 4))))
+        tables = tuple(name for step in parts for name in step.tables)
+        self.steps.append(Step("bulk load", "", parts, "bulk", False, tables))
         return None
 
     def define(self) -> None:
-        kinds = definitions.KINDS + ((definitions.new_trigger,) if self.triggers else ())
+        kinds = definitions.KINDS + ((triggers.new_trigger, triggers.instead_of) if self.triggers else ())
         self.steps.append(self.r.choice(kinds)(self.r, self.model, self.table()))
 
     def one(self) -> None:
+        """One step, or a few that belong together."""
         r = self.r
-        roll = r.random()
-        if roll < 0.12:
-            self.transaction()
-        elif roll < 0.19:
-            self.define()
-        elif roll < 0.22:
-            self.switch()
-        elif roll < 0.26:
-            self.reading()
-        elif roll < 0.28:
-            self.loop()
-        elif roll < 0.34 and self.bulks:
-            self.bulk()
-        elif roll < 0.45 and self.frozen_by_steps:
-            self.freeze(self.table())
-        else:
-            self.statement()
+        steps: list[tuple[Callable[[], None], float]] = [
+            (self.transaction, 20 if self.theme == "keys" else 12),
+            (self.define, 7),
+            (self.switch, 4),
+            (self.reading, 4),
+            (self.loop, 2),
+            (self.bulk, 6 if self.bulks else 0),
+            (lambda: self.freeze(self.table()), 12 if self.frozen_by_steps else 0),
+            (self.attach, 1 if self.attached else 0),
+            (self.statement, 55),
+        ]
+        makers, weights = zip(*steps, strict=True)
+        r.choices(makers, weights)[0]()
 
 
 def sequence(seed: int) -> Sequence:
     """The sequence of a seed."""
-    r = Random(seed)
+    r = Dice(seed)
     storage_format = "column" if r.random() < 0.6 else "auto"
-    maker = _Maker(r, storage_format == "auto", r.random() < 0.12, r.random() < 0.25)
-    on_file = r.random() < 0.1
+    theme = r.choices(tuple(_THEMES), (40, 35, 10, 15))[0]
+    r.raw_text = r.random() < 0.1
+    on_file, attached = r.random() < 0.12, r.random() < 0.2
+    triggered = r.random() < (0.4 if theme == "views" else 0.1)
+    maker = _Maker(r, theme, storage_format == "auto", triggered, r.random() < 0.25, attached)
     maker.start()
     for _ in range(r.choice((8, 14, 20))):
         maker.one()
-    steps = tuple(maker.steps)
-    return Sequence(steps, storage_format, r.choice((0, 1, 2, 3, 5)), r.random() < 0.85, on_file, seed)
+    return Sequence(
+        tuple(maker.steps),
+        storage_format,
+        r.choice((0, 1, 2, 3, 5)),
+        r.random() < (0.95 if theme == "keys" else 0.8),
+        on_file,
+        attached,
+        seed,
+    )

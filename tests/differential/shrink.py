@@ -33,7 +33,7 @@ class _Shrinker:
     def run(self) -> None:
         if self.found.step >= 0:
             self.try_(replace(self.best, steps=self.best.steps[: self.found.step + 1]))
-        for change in ({"on_file": False}, {"batch_size": 0}, {"foreign_keys": False}):
+        for change in ({"on_file": False}, {"attached": False}, {"batch_size": 0}, {"foreign_keys": False}):
             self.try_(replace(self.best, **change))  # type: ignore[arg-type]
         self.steps()
         for number in range(len(self.best.steps)):
@@ -121,7 +121,7 @@ def show(sequence: Sequence, found: Difference) -> str:
     """The sequence and its difference as text."""
     lines = [
         f"seed {sequence.seed}: storage_format={sequence.storage_format}, batch_size={sequence.batch_size}, "
-        f"foreign_keys={sequence.foreign_keys}, on_file={sequence.on_file}"
+        f"foreign_keys={sequence.foreign_keys}, on_file={sequence.on_file}, attached={sequence.attached}"
     ]
     for number, step in enumerate(sequence.steps):
         mark = ">" if number == found.step else " "

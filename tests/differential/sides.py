@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from itertools import islice
+from typing import Any, ClassVar
 
 import apsw
 
@@ -14,168 +14,91 @@ from tests.differential.model import Step
 Outcome = dict[str, Any]
 
 _DML = ("INSERT", "UPDATE", "DELETE", "REPLACE")
-_INTEGRITY = (apsw.SQLITE_CONSTRAINT, apsw.SQLITE_MISMATCH)
-_MISUSE = (apsw.SQLITE_MISUSE, apsw.SQLITE_RANGE)
-_DATABASE = (apsw.SQLITE_CORRUPT, apsw.SQLITE_AUTH, apsw.SQLITE_NOTADB, apsw.SQLITE_NOLFS, apsw.SQLITE_FORMAT)
+_LOOPS = 60  # rows of a loop at most: a trigger may add one at each
+_UNREADABLE = "Could not decode to UTF-8"
+# sqlite3's class for each primary result code of SQLite's; all others are OperationalError.
+_CLASSES = {
+    **dict.fromkeys((apsw.SQLITE_CONSTRAINT, apsw.SQLITE_MISMATCH), "IntegrityError"),
+    **dict.fromkeys((apsw.SQLITE_MISUSE, apsw.SQLITE_RANGE), "InterfaceError"),
+    **dict.fromkeys((apsw.SQLITE_INTERNAL, apsw.SQLITE_NOTFOUND), "InternalError"),
+    **dict.fromkeys(
+        (
+            *(apsw.SQLITE_CORRUPT, apsw.SQLITE_AUTH, apsw.SQLITE_NOTADB),
+            *(apsw.SQLITE_NOLFS, apsw.SQLITE_FORMAT),
+        ),
+        "DatabaseError",
+    ),
+    apsw.SQLITE_TOOBIG: "DataError",
+}
 
 
-def _class_of(code: int) -> str:
-    """sqlite3's class for a result code of SQLite's."""
-    primary = code & 0xFF
-    if primary in _INTEGRITY:
-        return "IntegrityError"
-    if primary in _MISUSE:
-        return "InterfaceError"
-    if primary == apsw.SQLITE_TOOBIG:
-        return "DataError"
-    if primary in (apsw.SQLITE_INTERNAL, apsw.SQLITE_NOTFOUND):
-        return "InternalError"
-    return "DatabaseError" if primary in _DATABASE else "OperationalError"
+class _Side:
+    """What both sides do alike, each with a connection of its own.
 
+    settings   PRAGMAs by name
+    attached   whether there is a second database, `aux`
+    """
 
-class Reference:
-    """SQLite through apsw, with sqlite3's rowcount, lastrowid, classes and codes of errors."""
+    errors: ClassVar[tuple[type[Exception], ...]]
 
-    def __init__(self, path: str, *, foreign_keys: bool) -> None:
-        self.path = path
-        self.db = apsw.Connection(path)
+    def __init__(self, path: str, settings: dict[str, object], *, attached: bool) -> None:
+        self.path, self.settings, self.attached = path, settings, attached
         self.opened: Any = None
-        self.db.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
-        if path != ":memory:":
-            self.db.execute("PRAGMA synchronous = off")
+        self.db: Any = None
+        self.connect()
 
-    def run(self, step: Step) -> Outcome:
-        """What can be seen of one statement."""
-        try:
-            result = self._many(step) if step.how == "many" else self._one(step)
-        except apsw.Error as error:
-            result = self.failure(error)
-        return result | self._facts()
+    def connect(self) -> None:
+        self.db = self.connection()
+        for name, value in self.settings.items():
+            self.db.execute(f"PRAGMA {name} = {value}")
+        if self.attached:
+            self.db.execute(f"ATTACH '{self.attached_path}' AS aux")
+        if self.path != ":memory:":
+            for schema in ("main", "aux") if self.attached else ("main",):
+                self.db.execute(f"PRAGMA {schema}.synchronous = off")
 
-    def _facts(self) -> Outcome:
-        return {"total changes": self.db.total_changes(), "in transaction": self.db.in_transaction}
-
-    @staticmethod
-    def failure(error: apsw.Error) -> Outcome:
-        code = getattr(error, "extendedresult", 0)
-        return {"error": (_class_of(code), str(error), code), "rowcount": -1, "lastrowid": None}
-
-    def _one(self, step: Step) -> Outcome:
-        cursor = self.db.execute(step.sql, step.parameters)
-        names: tuple[str, ...] = ()
-        with suppress(apsw.ExecutionCompleteError):
-            names = tuple(column[0] for column in cursor.getdescription())
-        rows = cursor.fetchall()
-        rowcount = self.db.changes() if step.sql.startswith(_DML) else -1
-        return {"rows": rows, "names": names, "rowcount": rowcount, "lastrowid": self.db.last_insert_rowid()}
-
-    def _many(self, step: Step) -> Outcome:
-        count = 0
-        if not step.parameters:  # sqlite3 prepares the statement all the same
-            self.db.execute(f"EXPLAIN {step.sql}", [None] * step.sql.count("?"), can_cache=False)
-        for row in step.parameters:
-            self.db.execute(step.sql, row).fetchall()
-            count += self.db.changes()
-        return {"rows": [], "names": (), "rowcount": count, "lastrowid": None}
-
-    def open(self, step: Step) -> Outcome:
-        self.opened = None
-        try:
-            self.opened = self.db.execute(step.sql, step.parameters)
-        except apsw.Error as error:
-            return self.failure(error)
-        return self._facts()
-
-    def fetch(self, wanted: str) -> Outcome:
-        try:
-            if self.opened is None:
-                return {}
-            if wanted == "all":
-                rows, self.opened = self.opened.fetchall(), None
-            else:
-                rows = [row for row in (next(self.opened, None),) if row is not None]
-        except apsw.Error as error:
-            self.opened = None
-            return self.failure(error)
-        return {"rows": rows} | self._facts()
-
-    def loop(self, step: Step) -> Outcome:
-        rows, rowids = [], []
-        try:
-            for row in self.db.execute(step.sql):
-                rows.append(row)
-                rowids.append(row[0])
-                self.db.execute(step.parameters, (row[0],))
-        except apsw.Error as error:
-            return {"rows": rows} | self.failure(error) | self._facts()
-        return {"rows": rows} | self._facts()
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        return self.db.execute(sql).fetchall()
+    @property
+    def attached_path(self) -> str:
+        return self.path if self.path == ":memory:" else f"{self.path}-aux"
 
     def reopen(self) -> None:
         self.close()
-        self.__init__(self.path, foreign_keys=False)  # type: ignore[misc]
+        self.connect()
 
     def close(self) -> None:
         self.opened = None
         self.db.close()
 
+    def connection(self) -> Any:
+        raise NotImplementedError
 
-class Ours:
-    """Colonnade, in a storage format."""
+    def failure(self, error: Any) -> Outcome:
+        raise NotImplementedError
 
-    def __init__(self, path: str, *, foreign_keys: bool, storage_format: str, batch_size: int) -> None:
-        self.path = path
-        self.options = storage_format, batch_size
-        self.db = colonnade.connect(path, isolation_level=None)
-        self.opened: Any = None
-        self.db.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
-        self.db.execute(f"PRAGMA storage_format = {storage_format}")
-        self.db.execute(f"PRAGMA batch_size = {batch_size}")
-        if path != ":memory:":
-            self.db.execute("PRAGMA synchronous = off")
+    def facts(self) -> Outcome:
+        raise NotImplementedError
 
-    def in_column_format(self, names: tuple[str, ...]) -> bool:
-        """Whether any of these tables has rows in row groups."""
-        store = self.db._session.store
-        if not store.has_column_tables():
-            return False
-        tables = [store.table(name) for name in names]
-        return any(table is not None and table.groups() for table in tables)
+    def one(self, step: Step) -> Outcome:
+        raise NotImplementedError
+
+    def many(self, step: Step) -> Outcome:
+        raise NotImplementedError
 
     def run(self, step: Step) -> Outcome:
+        """What can be seen of one statement."""
         try:
-            result = self._many(step) if step.how == "many" else self._one(step)
-        except colonnade.Error as error:
+            result = self.many(step) if step.how == "many" else self.one(step)
+        except self.errors as error:
             result = self.failure(error)
-        return result | self._facts()
-
-    def _facts(self) -> Outcome:
-        return {"total changes": self.db.total_changes, "in transaction": self.db.in_transaction}
-
-    @staticmethod
-    def failure(error: Any) -> Outcome:
-        code = getattr(error, "sqlite_errorcode", None)
-        return {"error": (type(error).__name__, str(error), code), "rowcount": -1, "lastrowid": None}
-
-    def _one(self, step: Step) -> Outcome:
-        cursor = self.db.execute(step.sql, step.parameters)
-        names = tuple(column[0] for column in cursor.description or ())
-        rows = cursor.fetchall()
-        return {"rows": rows, "names": names, "rowcount": cursor.rowcount, "lastrowid": cursor.lastrowid}
-
-    def _many(self, step: Step) -> Outcome:
-        cursor = self.db.executemany(step.sql, step.parameters)
-        return {"rows": [], "names": (), "rowcount": cursor.rowcount, "lastrowid": cursor.lastrowid}
+        return result | self.facts()
 
     def open(self, step: Step) -> Outcome:
         self.opened = None
         try:
             self.opened = self.db.execute(step.sql, step.parameters)
-        except colonnade.Error as error:
+        except self.errors as error:
             return self.failure(error)
-        return self._facts()
+        return self.facts()
 
     def fetch(self, wanted: str) -> Outcome:
         try:
@@ -185,53 +108,126 @@ class Ours:
                 rows, self.opened = self.opened.fetchall(), None
             else:
                 rows = [row for row in (self.opened.fetchone(),) if row is not None]
-        except colonnade.Error as error:
+        except self.errors as error:
             self.opened = None
             return self.failure(error)
-        return {"rows": rows} | self._facts()
+        return {"rows": rows} | self.facts()
 
     def loop(self, step: Step) -> Outcome:
         rows = []
         try:
-            for row in self.db.execute(step.sql):
+            for row in islice(self.db.execute(step.sql), _LOOPS):
                 rows.append(row)
                 self.db.execute(step.parameters, (row[0],))
-        except colonnade.Error as error:
-            return {"rows": rows} | self.failure(error) | self._facts()
-        return {"rows": rows} | self._facts()
+        except self.errors as error:
+            return {"rows": rows} | self.failure(error) | self.facts()
+        return {"rows": rows} | self.facts()
 
-    def freeze(self, name: str) -> bool:
-        """Turn a table to column format, or freeze its row part; False where it must stay as it is."""
-        session = self.db._session
-        if session.router._violations_counted() or self.opened is not None:
-            return False
-        with session.changes.kept():
-            table = session.store.table(name)
-            if table is None:
-                if session.store.ineligible(name) is not None:
-                    return False
-                table = session.store.convert(name)
-            table.freeze()
-        session.refresh()
-        return True
+    def attach(self, step: Step) -> Outcome:
+        """Detach the second database and attach it again."""
+        before = self.run(Step(step.kind, "DETACH aux"))
+        return self.run(Step(step.kind, f"ATTACH '{self.attached_path}' AS aux")) | {"before": before}
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         return list(self.db.execute(sql).fetchall())
 
-    def reopen(self) -> None:
-        self.close()
-        storage_format, batch_size = self.options
-        self.__init__(  # type: ignore[misc]
-            self.path, foreign_keys=False, storage_format=storage_format, batch_size=batch_size
-        )
 
-    def close(self) -> None:
-        self.opened = None
-        self.db.close()
+class Reference(_Side):
+    """SQLite through apsw, with sqlite3's rowcount, lastrowid, classes and codes of errors."""
+
+    errors = (apsw.Error, UnicodeDecodeError)
+
+    def connection(self) -> apsw.Connection:
+        return apsw.Connection(self.path)
+
+    def failure(self, error: Any) -> Outcome:
+        code = getattr(error, "extendedresult", None)
+        name, message = _CLASSES.get((code or 0) & 0xFF, "OperationalError"), str(error)
+        if isinstance(error, UnicodeDecodeError):
+            message = _UNREADABLE
+        return {"error": (name, message, code), "rowcount": -1, "lastrowid": None}
+
+    def facts(self) -> Outcome:
+        return {"total changes": self.db.total_changes(), "in transaction": self.db.in_transaction}
+
+    def one(self, step: Step) -> Outcome:
+        cursor = self.db.execute(step.sql, step.parameters)
+        names: tuple[str, ...] = ()
+        with suppress(apsw.ExecutionCompleteError):
+            names = tuple(column[0] for column in cursor.getdescription())
+        rows = cursor.fetchall()
+        rowcount = self.db.changes() if step.sql.startswith(_DML) else -1
+        return {"rows": rows, "names": names, "rowcount": rowcount, "lastrowid": self.db.last_insert_rowid()}
+
+    def many(self, step: Step) -> Outcome:
+        count = 0
+        if not step.parameters:  # sqlite3 prepares the statement all the same
+            cursor = self.db.cursor()
+            cursor.exec_trace = lambda *_: False
+            with suppress(apsw.ExecTraceAbort):
+                cursor.execute(step.sql, [None] * step.sql.count("?"), can_cache=False)
+        for row in step.parameters:
+            self.db.execute(step.sql, row).fetchall()
+            count += self.db.changes()
+        return {"rows": [], "names": (), "rowcount": count, "lastrowid": None}
+
+    def forget_rowid(self) -> None:
+        self.db.set_last_insert_rowid(0)
 
 
-def remove(*paths: Path) -> None:
-    """Database files and what SQLite leaves beside them."""
-    for path in paths:
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            Path(f"{path}{suffix}").unlink(missing_ok=True)
+class Ours(_Side):
+    """Colonnade, in a storage format."""
+
+    errors = (colonnade.Error,)
+
+    def connection(self) -> colonnade.Connection:
+        return colonnade.connect(self.path, isolation_level=None)
+
+    def failure(self, error: Any) -> Outcome:
+        message = str(error)
+        if message.startswith(_UNREADABLE):
+            message = _UNREADABLE
+        code = getattr(error, "sqlite_errorcode", None)
+        return {"error": (type(error).__name__, message, code), "rowcount": -1, "lastrowid": None}
+
+    def facts(self) -> Outcome:
+        return {"total changes": self.db.total_changes, "in transaction": self.db.in_transaction}
+
+    def one(self, step: Step) -> Outcome:
+        cursor = self.db.execute(step.sql, step.parameters)
+        names = tuple(column[0] for column in cursor.description or ())
+        rows = cursor.fetchall()
+        return {"rows": rows, "names": names, "rowcount": cursor.rowcount, "lastrowid": cursor.lastrowid}
+
+    def many(self, step: Step) -> Outcome:
+        cursor = self.db.executemany(step.sql, step.parameters)
+        return {"rows": [], "names": (), "rowcount": cursor.rowcount, "lastrowid": cursor.lastrowid}
+
+    def forget_rowid(self) -> None:
+        self.db._db.set_last_insert_rowid(0)
+
+    def in_column_format(self, names: tuple[str, ...]) -> bool:
+        """Whether any of these tables has rows in row groups."""
+        store = self.db._session.store
+        if not store.has_column_tables():
+            return False
+        schemas = ("main", "aux") if "aux" in self.db._db.db_names() else ("main",)
+        tables = [store.table(name, schema) for name in names for schema in schemas]
+        return any(table is not None and table.groups() for table in tables)
+
+    def freeze(self, name: str, schema: str) -> bool:
+        """Turn a table to column format, or freeze its row part; False where it must stay as it is."""
+        session = self.db._session
+        if session.router._violations_counted() or self.opened is not None:
+            return False
+        if schema not in self.db._db.db_names():
+            return False
+        with session.changes.kept():
+            table = session.store.table(name, schema)
+            if table is None:
+                if session.store.ineligible(name, schema) is not None:
+                    return False
+                table = session.store.convert(name, schema)
+            table.freeze()
+        session.refresh()
+        return True

@@ -136,3 +136,89 @@ def test_a_statement_of_which_sqlite_keeps_no_journal_leaves_no_row_when_it_fail
         "SELECT changes(), total_changes(), last_insert_rowid()",
         "SELECT * FROM t",
     )
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        *(
+            "t.a",
+            "*, T.b",
+            "t.a AS x, t.a + 1 AS y",
+            "t.a + 1",
+            "(t.a)",
+            "t.a z",
+            "u.a",
+            "main.t.a",
+            "t.rowid",
+        ),
+        *(
+            "x.t.a",
+            "t.zz",
+            "(SELECT count(*) FROM t WHERE t.a = 1)",
+            "(SELECT t.a)",
+            "(SELECT max(t.b) FROM o) AS x",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "head",
+    ["UPDATE t SET b = 5 WHERE a = 1", "INSERT INTO t VALUES(3, 4)", "DELETE FROM main.t AS u WHERE a"],
+)
+def test_returning_may_call_the_table_by_its_name(head: str, returned: str) -> None:
+    assert_equal(
+        *("CREATE TABLE t(a, b)", "CREATE TABLE o(x)", "INSERT INTO t VALUES(1, 2), (3, 4)"),
+        f"{head} RETURNING {returned}",
+    )
+
+
+def test_rows_with_text_that_is_not_utf8_are_written() -> None:
+    assert_equal(
+        *("CREATE TABLE p(a UNIQUE)", "CREATE TABLE t(a UNIQUE, b REFERENCES p(a))"),
+        *("INSERT INTO p VALUES(CAST(x'c3' AS TEXT)), (1)", "INSERT INTO t VALUES(1, CAST(x'c3' AS TEXT))"),
+        *("INSERT INTO t VALUES(CAST(x'ff' AS TEXT), 1)", "UPDATE t SET a = CAST(x'fe' AS TEXT) WHERE a = 1"),
+        *("DELETE FROM t WHERE a = CAST(x'ff' AS TEXT)", "DELETE FROM p", "SELECT hex(a), b FROM t"),
+    )
+
+
+def test_returning_of_text_that_is_not_utf8_leaves_no_statement_open() -> None:
+    assert_equal(
+        *("CREATE TABLE t(a)", "INSERT INTO t VALUES(1), (2)"),
+        *("UPDATE t SET a = CAST(x'ff' AS TEXT) WHERE a = 1 RETURNING a", "SELECT hex(a) FROM t"),
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "SELECT count(*), (SELECT count(*) FROM t AS o WHERE o.a = s.a) FROM t AS s GROUP BY a",
+        "SELECT x.a, y.b FROM t AS x, t AS y",
+        "SELECT (SELECT count(*) FROM v), 1 FROM t WHERE true ON CONFLICT DO NOTHING",
+        "VALUES ((SELECT count(*) FROM t), 1), ((SELECT count(*) FROM t), 2)",
+        "WITH w AS (SELECT count(*) AS n FROM t) SELECT n, n FROM w UNION ALL SELECT count(*), 1 FROM t RETURNING t.b",
+    ],
+)
+def test_rows_inserted_from_the_table_itself_are_read_before_the_first_is_inserted(source: str) -> None:
+    assert_equal(
+        *(
+            "CREATE TABLE t(a, b)",
+            "CREATE VIEW v AS SELECT a FROM t",
+            "INSERT INTO t VALUES(1, 1), (2, 2), (3, 2)",
+        ),
+        *(f"INSERT INTO t {source}", "SELECT * FROM t"),
+        f"INSERT INTO main.t(b, a) {source}",
+    )
+
+
+def test_a_subquery_of_returning_sees_each_row_as_it_is_inserted() -> None:
+    assert_equal(
+        *("CREATE TABLE t(a)", "INSERT INTO t VALUES(1), (2)"),
+        "INSERT INTO t VALUES(3), (4) RETURNING (SELECT count(*) FROM t)",
+    )
+
+
+@pytest.mark.parametrize("place", ["t", "main.t", "aux.s"])
+def test_a_wrong_column_is_told_with_the_schema_if_that_was_given(place: str) -> None:
+    made = [f"CREATE TABLE {table}(a)" for table in ("t", "aux.s")]
+    rows = [f"INSERT INTO {table} VALUES(1), (2)" for table in ("t", "aux.s")]
+    assert_equal(*made, *rows, f"INSERT INTO {place}(b) VALUES(3)", attached=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.differential.compare import Counts, _shown, compare
+from tests.differential.compare import compare, shown
+from tests.differential.counts import Counts
 from tests.differential.sequences import sequence
 from tests.differential.shrink import show, shrink
 
@@ -81,5 +82,5 @@ def test_a_seed_makes_the_same_sequence_each_time() -> None:
 def test_a_parents_name_is_compared_without_quotes_whatever_quotes_are_beside_it() -> None:
     theirs = [("CREATE TABLE c(a CHECK('x'), b REFERENCES p)",)]
     ours = [("CREATE TABLE c(a CHECK('x'), b REFERENCES \"p\")",)]
-    assert _shown(theirs) == _shown(ours)
-    assert len({_shown([(1, 2)]), _shown([(1,), (2,)]), _shown([(1.0, 2)]), _shown([]), _shown(None)}) == 5
+    assert shown(theirs) == shown(ours)
+    assert len({shown([(1, 2)]), shown([(1,), (2,)]), shown([(1.0, 2)]), shown([]), shown(None)}) == 5
