@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from operator import index
+from typing import TYPE_CHECKING, cast
+from weakref import proxy
 
 import apsw
 
@@ -11,7 +13,10 @@ from colonnade.base import Base
 from colonnade.errors import translate
 from colonnade.keywords import keywords_deprecated
 from colonnade.store.errors import OperationalError
-from colonnade.watch import Authorizer, Progress, Trace, Watch
+from colonnade.watch import Authorizer, Progress, Trace, Update, Watch
+
+if TYPE_CHECKING:
+    from colonnade.connection import Connection
 
 
 class Hooks(Base):
@@ -25,7 +30,7 @@ class Hooks(Base):
     def _watching(self) -> Watch:
         self._check_open()
         if self._watch is None:
-            self._watch = Watch(self._db)
+            self._watch = Watch(cast("Connection", proxy(self)), self._db)
         return self._watch
 
     @keywords_deprecated("set_authorizer", "authorizer_callback")
@@ -49,6 +54,15 @@ class Hooks(Base):
     def set_trace_callback(self, trace_callback: Trace | None) -> None:
         """Call `trace_callback` with each statement that is run, its parameters filled in; None: no more."""
         self._watching().trace(trace_callback)
+
+    def set_update_hook(self, update_callback: Update | None) -> None:
+        """Call `update_callback` for each row that a statement inserts, updates or deletes; None: no more.
+
+        Not in sqlite3. It gets SQLITE_INSERT, SQLITE_UPDATE or SQLITE_DELETE, the names of the database and of the
+        table, and the rowid, and must not use the connection (sqlite.org/c3ref/update_hook.html). Rows that only move
+        between the parts of a table are none of these. Bulk load, and DELETE of all rows of a table, call nothing.
+        """
+        self._watching().update(update_callback)
 
     def interrupt(self) -> None:
         """Make the statement that is running fail soon; from any thread."""

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet, proxy
 
@@ -247,11 +247,17 @@ class Session:
         """Whether the program has set a hook, and must hear of each of its statements."""
         return self.connection._watch is not None
 
+    @property
+    def hears_rows(self) -> bool:
+        """Whether the program wants to hear of each row that is written."""
+        watch = self.connection._watch
+        return watch is not None and watch.hears_rows
+
     def _announce(self, plan: Plan, parameters: Any) -> None:
         """Hooks hear of a statement that SQLite does not run."""
         watch = self.connection._watch
         if watch is not None:
-            watch.announce(plan.text, parameters, plan.statement)
+            watch.announce(plan.text, parameters)
 
     @contextmanager
     def instead(self, plan: Plan, spliced: Plan, parameters: Any) -> Iterator[Plan]:
@@ -263,9 +269,17 @@ class Session:
         if run is plan or watch is None:
             yield run
             return
-        watch.announce(plan.text, parameters, plan.statement)
-        with watch.hidden():
+        watch.announce(plan.text, parameters)
+        with watch.in_place():
             yield run
+
+    @contextmanager
+    def unseen(self, plan: Plan, parameters: Any) -> Iterator[None]:
+        """Hooks hear of a statement, and of nothing that is run for it within."""
+        self._announce(plan, parameters)
+        watch = self.connection._watch
+        with watch.hidden() if watch is not None else nullcontext():
+            yield
 
     def to_row_format(self, statement: Statement) -> None:
         """The tables that a statement would write are in row format."""

@@ -17,6 +17,7 @@ from colonnade.watch import program_cursor
 
 if TYPE_CHECKING:
     from colonnade.sql.twin import Twin, Twins
+    from colonnade.watch import Watch
 
 _Result = TypeVar("_Result")
 
@@ -41,6 +42,7 @@ class Statements(Base):
     """The mixin of Connection for plans and for questions about statements.
 
     _plans       what is known of each text that was run
+    _watch       what the program's hooks hear; None while it has set none
     _generation  descriptions of plans hold for one generation of the schema
     _private     no other connection can change the database
     _twins       the schema as if no table were in column format; None until it is asked
@@ -48,6 +50,7 @@ class Statements(Base):
     """
 
     _plans: dict[str, Plan]
+    _watch: Watch | None
     _plans_kept: int
     _generation: int
     _data_version: int
@@ -90,6 +93,8 @@ class Statements(Base):
         if plan.goes_on():
             self._prepare(sql[: plan.statement.stop])
             raise errors.ProgrammingError(_MULTIPLE)
+        if self._watch is not None:
+            self._watch.learn()  # SQLite prepares it now
         if len(self._plans) >= self._plans_kept:
             self._plans.clear()
         self._plans[sql] = plan

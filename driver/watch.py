@@ -10,19 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import apsw
 
 from colonnade.callbacks import coded, show
 from colonnade.expand import expanded
-from colonnade.sql.statement import Statement
+from colonnade.sql.messages import user_message
 from colonnade.store.errors import DataError
+from colonnade.store.format import ROWS, SHADOW_SUFFIXES
+
+if TYPE_CHECKING:
+    from colonnade.connection import Connection
 
 Trace = Callable[[str], object]
 Authorizer = Callable[[int, str | None, str | None, str | None, str | None], object]
 Progress = Callable[[], object]
+Update = Callable[[int, str, str, int], object]
 
 _INT = range(-(2**31), 2**31)
 
@@ -43,15 +48,19 @@ def run_seen(db: apsw.Connection, sql: str) -> None:
 class Watch:
     """The hooks of one connection.
 
-    internal  how many calls deep Colonnade is in work of its own
+    internal     how many calls deep Colonnade is in work of its own
+    standing_in  how many of these are for a statement that runs in place of the program's
     """
 
-    def __init__(self, db: apsw.Connection) -> None:
-        self._db = db
-        self.internal = 0
+    def __init__(self, connection: Connection, db: apsw.Connection) -> None:
+        self._connection, self._db = connection, db  # not a reference: SQLite's hooks hold the watch
+        self.internal = self.standing_in = 0
         self._apsw_is_next = False  # the next statement is one that apsw runs for `with db`
         self._authorizer: Authorizer | None = None
+        self._rowids: dict[tuple[str, str], str] = {}  # see learn()
+        self._shadows: frozenset[str] = frozenset()
         self._trace: Trace | None = None
+        self._update: Update | None = None
         self._starting: apsw.Cursor | None = None  # of the program; its statement is just about to run
         # By the id that SQLite's events have: which cursor runs the statement.
         self._running: WeakValueDictionary[int, apsw.Cursor] = WeakValueDictionary()
@@ -67,6 +76,16 @@ class Watch:
         finally:
             self.internal -= 1
 
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """What runs within is what the program asked for, but not by its words: only its rows are to be heard of."""
+        self.standing_in += 1
+        try:
+            with self.hidden():
+                yield
+        finally:
+            self.standing_in -= 1
+
     def _starts(self, cursor: Any, _sql: str, _bindings: object) -> bool:
         """apsw's tracer, before a statement runs."""
         self._apsw_is_next = not isinstance(cursor, apsw.Cursor)
@@ -79,7 +98,28 @@ class Watch:
     def authorize(self, callback: Authorizer | None) -> None:
         """Ask `callback` about each action of the program's statements; None: ask nobody."""
         self._authorizer = callback
+        self.learn()
         self._db.set_authorizer(None if callback is None else self._allowed)
+
+    def learn(self) -> None:
+        """Look which columns stand for the rowids of tables in column format, which SQLite does not know, and which
+        tables no program knows.
+
+        To be called before a statement is prepared, as the authorizer's callback can run none.
+        """
+        session = self._connection._session
+        if self._authorizer is None or not session.has_column_tables():
+            return
+        with self.hidden():
+            tables = [table for name in self._db.db_names() for table in session.store.tables(name)]
+        self._shadows = frozenset(
+            table.name.lower() + suffix for table in tables for suffix in SHADOW_SUFFIXES if suffix != ROWS
+        )
+        self._rowids = {
+            (table.schema.lower(), table.name.lower()): table.columns[table.alias_position].name
+            for table in tables
+            if table.alias_position is not None
+        }
 
     def _allowed(
         self, action: int, first: str | None, second: str | None, schema: str | None, source: str | None
@@ -87,8 +127,15 @@ class Watch:
         if self._apsw_is_next:
             self._apsw_is_next = False
             return apsw.SQLITE_OK
-        if self.internal or self._authorizer is None:
+        if (
+            self.internal
+            or self._authorizer is None
+            or (first is not None and first.lower() in self._shadows)
+        ):
             return apsw.SQLITE_OK
+        if action == apsw.SQLITE_READ and second == "ROWID":
+            second = self._rowids.get(((schema or "").lower(), (first or "").lower()), second)
+        first, second, source = (name and user_message(name) for name in (first, second, source))
         callback = self._authorizer
         try:
             answer = callback(action, first, second, schema, source)
@@ -167,14 +214,54 @@ class Watch:
 
         self._db.set_progress_handler(stop, steps)
 
+    # --- rows --------------------------------------------------------------------------------------------
+
+    @property
+    def hears_rows(self) -> bool:
+        """Whether the program wants to hear of each row that a statement changes."""
+        return self._update is not None
+
+    def update(self, callback: Update | None) -> None:
+        """Call `callback` for each row that the program's statements insert, update or delete; None: no more."""
+        self._update = callback
+        self._db.set_update_hook(None if callback is None else self._updated)
+
+    def _updated(self, operation: int, schema: str, table: str, rowid: int) -> None:
+        callback = self._update
+        if callback is None or self.internal > self.standing_in:
+            return
+        try:
+            callback(operation, schema, user_message(table), rowid)
+        except BaseException as error:
+            show(error, callback)
+
     # --- statements that SQLite does not run as they are ---------------------------------------------------
 
-    def announce(self, text: str, parameters: Any, statement: Statement) -> None:
+    def announce(self, text: str, parameters: Any) -> None:
         """Let the hooks have their say on a statement for which Colonnade runs something else, or nothing.
 
         parameters  None where they are many: the text is then traced as it is
         Raises      apsw.AuthError if the authorizer denies it
         """
+        if self._authorizer is not None:
+            with self.hidden():
+                twin = self._connection._twin()
+            twin.ask(text, self._allowed)
+        if self._trace is not None:
+            with self._asked():
+                self._say(text, parameters)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """The authorizer was asked already."""
+        authorizer, self._authorizer = self._authorizer, None
+        try:
+            yield
+        finally:
+            self._authorizer = authorizer
+
+    def _say(self, text: str, parameters: Any) -> None:
+        """Trace a statement that SQLite shall only prepare, as it fills in parameters best."""
         cursor = program_cursor(self._db)
         said = False
 
@@ -187,32 +274,14 @@ class Watch:
         cursor.exec_trace = stop
         try:
             cursor.execute(text, parameters, can_cache=False)
-        except apsw.AuthError:
-            raise
         except Exception as error:
-            # A table in column format cannot be written by SQLite itself; all other errors come when it runs.
-            if not said and not isinstance(error, apsw.ExecTraceAbort):
-                self._ask(statement)
+            # A table in column format cannot be written by SQLite itself; of a wrong statement nothing is traced.
+            if said or isinstance(error, apsw.ExecTraceAbort):
+                return
+            with self.hidden():
+                wrong = self._connection._twin().error(text)
+            if wrong is None:
                 self._tell(text if parameters is None else expanded(text, parameters))
-
-    def _ask(self, statement: Statement) -> None:
-        """Ask the authorizer what SQLite did not get to: it looks first whether a table can be changed."""
-        target, change = statement.target, statement.change
-        if self._authorizer is None or target is None or change is None:
-            return
-        schema = target.schema or "main"
-        action = apsw.SQLITE_DELETE if statement.verb == "DELETE" else apsw.SQLITE_UPDATE
-        columns = (None,) if statement.verb == "DELETE" else change.assigned or ("",)
-        for column in columns:
-            if self._allowed(action, target.name, column, schema, None) != apsw.SQLITE_OK:
-                raise _denied()
-
-
-def _denied() -> apsw.AuthError:
-    error: Any = apsw.AuthError("not authorized")
-    error.result = error.extendedresult = apsw.SQLITE_AUTH
-    denied: apsw.AuthError = error
-    return denied
 
 
 class _Factory:

@@ -46,7 +46,7 @@ class Writing:
             return
         with self.transaction(statement) as own:
             values = _adapted(parameters) if session.router.looks_at(statement) else ()
-            ready = self.make_ready(statement, values, sets=True)
+            ready = self.make_ready(statement, values, sets=not session.hears_rows)
             if ready.set_wise is not None:
                 if self._run_set_wise(cursor, plan, ready.set_wise, parameters):
                     self.after(statement, ready, ran=False)
@@ -66,8 +66,8 @@ class Writing:
         """ANALYZE: SQLite's own, and then the figures of whole tables. See sql.statistics."""
         session = self._session
         run = self._plan(statistics.analyze(session.db, plan.statement), plan)
-        with session.changes.kept(), session.db, session.instead(plan, run, parameters) as seen:
-            cursor._run_native(seen, parameters)
+        with session.changes.kept(), session.db, session.unseen(plan, parameters):
+            cursor._run_native(run, parameters)
             statistics.settle(session.store, plan.statement)
 
     def _explain(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
@@ -117,7 +117,7 @@ class Writing:
             session.connection._prepare(plan.text)
             return 0
         rows = chain((first,), rows)
-        target = batch_target(session, statement)
+        target = None if session.hears_rows else batch_target(session, statement)
         if target is not None:
             if plan.named:
                 warn_of_names(session.connection, plan, first)
@@ -146,15 +146,23 @@ class Writing:
             yield False
             return
         db.execute("BEGIN IMMEDIATE")
-        before = session.changes.total_changes()
+        before, count = session.changes.total_changes(), session.changes.changes()
         try:
             yield True
         except BaseException as error:
             if db.in_transaction:
                 self._end_failed(before, error)
+                if self._never_ran(statement, error):
+                    session.changes.note(count)
             raise
         if db.in_transaction:
             self._end(before)
+
+    def _never_ran(self, statement: Statement, error: BaseException) -> bool:
+        """Whether SQLite could not even prepare a statement, and so leaves changes() as it is."""
+        if not isinstance(error, apsw.SQLError):
+            return False
+        return self._session.connection._twin().error(statement.text) is not None
 
     def _end_failed(self, before: int, error: BaseException) -> None:
         """What failed by a constraint is undone as its conflict clause says: OR FAIL keeps rows. Everything else

@@ -132,10 +132,7 @@ class Twin:
         cursor = self._db.cursor()
         cursor.exec_trace = stop
         try:
-            try:
-                cursor.execute(text, can_cache=False)
-            except apsw.BindingsError:
-                cursor.execute(text, (None,) * highest_parameter(text), can_cache=False)
+            cursor.execute(text, (None,) * highest_parameter(text), can_cache=False)
         except apsw.ExecTraceAbort:
             return None
         except apsw.Error as error:

@@ -346,3 +346,122 @@ def test_a_foreign_key_mismatch_has_sqlites_code(both: Both) -> None:
     assert error[0] == "OperationalError"
     assert error[2] == "SQLITE_ERROR"
     both.same("SELECT * FROM pragma_foreign_key_check('bad')")
+
+
+# --- hooks and counters ------------------------------------------------------------------------------------------
+
+STATEMENTS = """
+    SELECT rowid, name FROM p WHERE id = 2
+    SELECT p.oid, c.rowid FROM p JOIN c ON c.p = p.rowid
+    SELECT * FROM v
+    INSERT INTO p(name) VALUES('x') RETURNING rowid
+    INSERT INTO p SELECT id + 100, name || 'x', price FROM p
+    INSERT OR REPLACE INTO p VALUES(2, 'zz', 1)
+    INSERT INTO p VALUES(2, 'yy', 1) ON CONFLICT(id) DO UPDATE SET name = excluded.name
+    UPDATE p SET price = price + 1 WHERE rowid IN (1, 2)
+    UPDATE c SET y = y || '!'
+    UPDATE p SET absent = 1
+    DELETE FROM c WHERE x = 3 RETURNING *
+    DELETE FROM p WHERE id > 100
+    UPDATE other.p SET q = q || 'q' WHERE id > 1
+    SELECT name FROM sqlite_master
+    SELECT * FROM p INDEXED BY absent
+    CREATE INDEX more ON c(x)
+    DROP INDEX more
+    CREATE TABLE copied AS SELECT rowid AS r, * FROM p
+"""
+
+
+def _heard(db: Any, listen: Any) -> list[tuple[str, list[Any]]]:
+    """What a hook hears of each statement."""
+    heard: list[Any] = []
+    listen(db, heard)
+    found = []
+    for statement in STATEMENTS.strip().splitlines():
+        heard.clear()
+        outcome(lambda statement=statement: db.execute(statement).fetchall())
+        found.append((statement, list(heard)))
+    return found
+
+
+def _authorize(db: Any, heard: list[Any]) -> None:
+    db.set_authorizer(lambda *asked: heard.append(asked) or 0)
+
+
+def _trace(db: Any, heard: list[Any]) -> None:
+    db.set_trace_callback(heard.append)
+
+
+def _updates(db: Any, heard: list[Any]) -> None:
+    db.set_update_hook(lambda *row: heard.append(row))
+
+
+@pytest.mark.parametrize("listen", [_authorize, _trace, _updates])
+def test_hooks_hear_the_same_in_both_formats(both: Both, listen: Any) -> None:
+    """Neither thaws and freezes nor shadow names: in place of the program's statements something else runs."""
+    row, column = (_heard(db, listen) for db in both.sides)
+    assert column == row
+    assert any(heard for _, heard in row)
+
+
+def test_an_authorizer_denies_what_is_written_in_column_format(both: Both) -> None:
+    def deny(db: Any) -> None:
+        def asked(action: int, table: str | None, column: str | None, *_: Any) -> int:
+            denied = (table, column) in (("p", "price"), ("c", "y")) or action == colonnade.SQLITE_DELETE
+            return colonnade.SQLITE_DENY if denied else colonnade.SQLITE_OK
+
+        db.set_authorizer(asked)
+
+    for db in both.sides:
+        deny(db)
+    for sql in (
+        "UPDATE p SET price = 1 WHERE id = 1",
+        "UPDATE p SET name = 'n' WHERE price > 1",
+        "INSERT INTO p(name) SELECT y FROM c",
+        "INSERT INTO p(name) VALUES('x') RETURNING price",
+        "DELETE FROM p WHERE id = 1",
+        "UPDATE p SET name = 'm' WHERE id = 1",
+        "SELECT count(*) FROM p",
+    ):
+        both.same(sql)
+
+
+def test_the_update_hook_hears_of_each_row_of_executemany(both: Both) -> None:
+    lists: list[list[Any]] = []
+    for db in both.sides:
+        lists.append([])
+        _updates(db, lists[-1])
+        db.executemany("INSERT INTO c VALUES(?, 'n', NULL)", [(n,) for n in range(200)])
+        db.executemany("UPDATE c SET y = 'm' WHERE x = ?", [(n,) for n in range(3)])
+    assert lists[0] == lists[1]
+    assert len(lists[0]) > 200
+
+
+def test_the_update_hook_is_let_go(both: Both) -> None:
+    heard: list[Any] = []
+    _updates(both.columns, heard)
+    both.columns.execute("UPDATE p SET price = 1 WHERE id = 1")
+    both.columns.set_update_hook(None)
+    both.columns.execute("UPDATE p SET price = 2 WHERE id = 1")
+    assert heard == [(colonnade.SQLITE_UPDATE, "main", "p", 1)]
+
+
+@pytest.mark.parametrize("transaction", [False, True])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "INSERT INTO p(absent) VALUES(1)",
+        "INSERT INTO p VALUES(1)",
+        "UPDATE p SET absent = 1",
+        "DELETE FROM p WHERE absent(1)",
+        "INSERT INTO p(name) VALUES('x') RETURNING absent",
+        "INSERT INTO p VALUES(1, 2, 3)",
+        "UPDATE p SET name = 1 + abs(-9223372036854775807 - 1)",
+    ],
+)
+def test_changes_stay_where_a_statement_cannot_be_prepared(both: Both, wrong: str, transaction: bool) -> None:
+    if transaction:
+        both.same("BEGIN")
+    both.same("UPDATE p SET price = price WHERE id IN (1, 2)")
+    both.same(wrong)
+    both.same("SELECT changes(), total_changes()")
