@@ -300,15 +300,13 @@ class Cursor:
         """What to raise for `error`; `began`: a transaction was begun for the statement."""
         self._rows = self._ahead = None
         self._counting = False
-        if self._held_count is not None:
-            self._show_held()
         if self._closed:
             return ProgrammingError(CLOSED_CURSOR)
         connection = self.connection
         if began:
             # sqlite3 begins a transaction only for a statement that could be prepared.
             connection._take_back_begin(sql, error)
-        return translate(error)
+        return translate(connection._as_said(error, sql))
 
     # Rows
 
@@ -428,6 +426,9 @@ class Cursor:
         failed = self._failed(error)
         if not isinstance(failed, UnicodeDecodeError):
             return failed
+        if self._held_count is not None:
+            self._show_held()
+        self._let_go()  # the statement has not ended
         unreadable = undecodable(failed, [column[0] for column in self.description or ()])
         self._rows = Unreadable(unreadable)
         return unreadable

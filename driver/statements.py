@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 import apsw
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
+# Of a function's arguments behind a table's name, and of the automatic index of a row part.
+_SAID_OTHERWISE = ("too many arguments on ", "no such index: sqlite_autoindex_")
 _MULTIPLE = "You can only execute one statement at a time."
+_REPLACING = re.compile(r"\b(?:REPLACE|CONFLICT)\b", re.I)
 
 
 class Prepared:
@@ -45,6 +49,7 @@ class Statements(Base):
     _watch       what the program's hooks hear; None while it has set none
     _generation  descriptions of plans hold for one generation of the schema
     _private     no other connection can change the database
+    _schema_views  names of the views that read the schema, where tables are in column format
     _twins       the schema as if no table were in column format; None until it is asked
     _attached    there are more databases than main and temp
     """
@@ -55,8 +60,10 @@ class Statements(Base):
     _generation: int
     _data_version: int
     _attached: bool
+    _plain: bool
     _private: bool
     _twins: Twins | None = None
+    _schema_views: frozenset[str] = frozenset()
 
     def _start_statements(self, cached_statements: int) -> None:
         self._plans = {}
@@ -95,10 +102,25 @@ class Statements(Base):
             raise errors.ProgrammingError(_MULTIPLE)
         if self._watch is not None:
             self._watch.learn()  # SQLite prepares it now
+        if plan.reads and self._schema_views and plan.statement.mentions(*self._schema_views):
+            plan.reads = False
         if len(self._plans) >= self._plans_kept:
             self._plans.clear()
         self._plans[sql] = plan
         return plan
+
+    def _as_said(self, error: Exception, sql: str) -> Exception:
+        """SQLite's error of an ordinary table, where it has another one for a table in column format."""
+        if self._plain or not isinstance(error, apsw.SQLError) or not str(error).startswith(_SAID_OTHERWISE):
+            return error
+        return self._twin().error(sql) or error
+
+    def _note_views(self, views: Iterable[str]) -> None:
+        """Queries of these views do not simply go to SQLite."""
+        names = frozenset(views)
+        if names != self._schema_views:
+            self._schema_views = names
+            self._plans.clear()
 
     def _check_length(self, sql: str) -> None:
         """DataError if a text is longer, in bytes of UTF-8, than SQLITE_LIMIT_SQL_LENGTH."""
@@ -183,10 +205,14 @@ class Statements(Base):
     def _counts_more_than_changes(self, plan: Plan) -> bool:
         """Whether total_changes() may grow by rows that are not changed by the statement itself."""
         db = self._db
-        if plan.first != "INSERT" and db.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1):
-            return True  # foreign key actions
+        where = "type = 'trigger'"
+        if db.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, -1):
+            # Foreign key actions, unless only rows are added; tables may say ON CONFLICT REPLACE.
+            if plan.first != "INSERT" or _REPLACING.search(plan.text):
+                return True
+            where += " OR sql LIKE '%replace%'"
         return any(
-            db.execute(f"SELECT 1 FROM {quote(name)}.sqlite_master WHERE type = 'trigger' LIMIT 1").get
+            db.execute(f"SELECT 1 FROM {quote(name)}.sqlite_master WHERE {where} LIMIT 1").get
             for name in db.db_names()
         )
 

@@ -87,7 +87,7 @@ def spliced(statement: Statement, schema: str, rows_name: str) -> str:
         stop = _returning_start(statement)
         end = _returning(statement, rows_name)[0]
     head = _without_schema(text, 0, target.start, target.name)
-    if insert is not None and _may_read(insert):
+    if insert is not None and _may_read(insert, text):
         start, behind = insert.span
         columns, source = text[target.stop : start], text[start:behind]
         end = _without_schema(text, behind, stop, target.name) + end
@@ -97,11 +97,32 @@ def spliced(statement: Statement, schema: str, rows_name: str) -> str:
     return head + table + _without_schema(text, target.stop, stop, target.name) + end
 
 
-def _may_read(insert: Insert) -> bool:
-    """Whether the source of an INSERT reads tables."""
-    if insert.source == "VALUES":
-        return has_subquery(insert.source_text[len("VALUES") :])
-    return insert.source == "SELECT"
+def _may_read(insert: Insert, text: str) -> bool:
+    """Whether the source of an INSERT may read tables after its first row."""
+    if insert.source != "VALUES":
+        return insert.source == "SELECT"
+    source = text[slice(*insert.span)]
+    return "select" in source.lower() and single_row(source) is None
+
+
+def single_row(source: str) -> list[str] | None:
+    """The expressions of a VALUES with one row; None for any other source."""
+    reader = Reader(source)
+    if reader[0].key != "VALUES" or reader[1].key != "(":
+        return None
+    stop = reader.skip_parentheses(1)
+    if reader[stop].kind is not Kind.END and reader[stop].key != ";":
+        return None
+    found, start, number = [], reader[1].stop, 2
+    while number < stop - 1:
+        if reader[number].key == "(":
+            number = reader.skip_parentheses(number)
+            continue
+        if reader[number].key == ",":
+            found.append(source[start : reader[number].start])
+            start = reader[number].stop
+        number += 1
+    return [*found, source[start : reader[stop - 1].start]]
 
 
 def returns_plainly(statement: Statement, written: Container[str]) -> bool:

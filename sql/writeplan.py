@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from colonnade.sql.affinity import Affinity
 from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
-from colonnade.sql.splice import Pieces, highest_parameter, returns_plainly
+from colonnade.sql.splice import Pieces, highest_parameter, returns_plainly, single_row
 from colonnade.sql.statement import Insert, Statement
 from colonnade.sql.tokens import Kind, Reader, quote
 from colonnade.sql.volatile import has_subquery, is_volatile
@@ -145,7 +145,7 @@ class _Planner:
         text = insert.source_text
         if not is_volatile(text):
             return
-        values = _single_row(text)
+        values = single_row(text)
         if values is None or any(place >= len(values) or is_volatile(values[place]) for place in places):
             raise NotThawable("values that may differ when they are evaluated again")
 
@@ -326,23 +326,3 @@ def check_comparison(child: TableDef, key: ForeignKeyDef, parent: TableDef) -> t
 
 def _may_replace(table: TableDef) -> bool:
     return not table.exact or any(key.on_conflict == "REPLACE" for key in table.keys)
-
-
-def _single_row(source: str) -> list[str] | None:
-    """The expressions of a VALUES with one row; None for any other source."""
-    reader = Reader(source)
-    if reader[0].key != "VALUES" or reader[1].key != "(":
-        return None
-    stop = reader.skip_parentheses(1)
-    if reader[stop].kind is not Kind.END and reader[stop].key != ";":
-        return None
-    found, start, number = [], reader[1].stop, 2
-    while number < stop - 1:
-        if reader[number].key == "(":
-            number = reader.skip_parentheses(number)
-            continue
-        if reader[number].key == ",":
-            found.append(source[start : reader[number].start])
-            start = reader[number].stop
-        number += 1
-    return [*found, source[start : reader[stop - 1].start]]

@@ -35,7 +35,6 @@ _PARTS = (
     "in transaction",
     "total changes",
 )
-_PARENT = re.compile(r'REFERENCES "((?:[^"]|"")*)"')
 _COUNTING = re.compile(r"changes\(|last_insert_rowid")
 
 
@@ -242,15 +241,10 @@ class _Run:
 
 
 def shown(value: Any) -> str:
-    """A value made comparable, with types and -0.0 told apart.
-
-    The quotes of a parent's name are left out, as long as test_found.py expects them to be wrong after ALTER TABLE.
-    """
+    """A value made comparable, with types and -0.0 told apart."""
     if isinstance(value, (list, tuple)):
         # Each text by itself: which quotes its repr has, and what it escapes, depends on the text.
         return f"{type(value).__name__}({', '.join(map(shown, value))})"
-    if isinstance(value, str) and "REFERENCES" in value:
-        value = _PARENT.sub(r"REFERENCES \1", value)
     return repr(value)
 
 
