@@ -58,6 +58,8 @@ class ColumnSide:
 
     def as_run(self, plan: Plan) -> Plan:
         """The plan itself, or that of the text that shows the schema as the user knows it."""
+        if plan.native:
+            return plan  # names nothing that shows the schema
         key = plan.text, self.store.has_column_tables()
         found = self._rewritten.get(key)
         if found is None:

@@ -155,8 +155,9 @@ class Session:
             bound(cursor, plan, parameters)
             return
         self._deferring = plan.first == "PRAGMA" and self._defers(plan)
-        if not self.connection._private or self.connection._unverified:
-            self.refresh()
+        connection = self.connection
+        if connection._unverified or (connection._plain and not connection._private):
+            self.refresh()  # else the long way is gone, which is right for every table
         if self.connection._plain:
             cursor._run_native(plan, parameters)
         else:
@@ -186,8 +187,9 @@ class Session:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
         self._deferring = False
         self.bulk.batches.bring_in()
-        if not self.connection._private or self.connection._unverified:
-            self.refresh()
+        connection = self.connection
+        if connection._unverified or (connection._plain and not connection._private):
+            self.refresh()  # else the long way is gone, which is right for every table
         if self.connection._plain:
             count = cursor._run_many(plan, rows)
         else:

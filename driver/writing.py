@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +45,9 @@ class Writing:
             special(self, cursor, plan, parameters)
             return
         with self.transaction(statement) as own:
-            values = _adapted(parameters) if session.router.looks_at(statement) else ()
-            ready = self.make_ready(statement, values, sets=not session.hears_rows)
+            with self._steady():
+                values = _adapted(parameters) if session.router.looks_at(statement) else ()
+                ready = self.make_ready(statement, values, sets=not session.hears_rows)
             if ready.set_wise is not None:
                 if self._run_set_wise(cursor, plan, ready.set_wise, parameters):
                     self.after(statement, ready, ran=False)
@@ -128,7 +129,8 @@ class Writing:
         """Run a statement for one row of parameters; returns how many rows that changed."""
         session, statement, parameters = self._session, plan.statement, bindable(row)
         with self.transaction(statement):
-            ready = self.make_ready(statement, _adapted(parameters))
+            with self._steady():
+                ready = self.make_ready(statement, _adapted(parameters))
             with session.instead(plan, self._as_run(plan, ready), parameters) as run:
                 count = cursor._run_many(run, iter((row,)))
             self.after(statement, ready)
@@ -190,6 +192,11 @@ class Writing:
         changes.unseen = db.total_changes() - before
         changes.note(0)
 
+    def _steady(self) -> AbstractContextManager[None]:
+        """A block in which what was looked at once holds; nothing where others may change the tables."""
+        store = self._session.store
+        return store.steady if store.db.in_transaction else nullcontext()
+
     def make_ready(
         self, statement: Statement, parameters: Any, *, thaw: bool = True, sets: bool = False
     ) -> Ready:
@@ -220,7 +227,9 @@ class Writing:
         session = self._session
         if statement.is_dml and ran:
             session.changes.ran()
-        with session.changes.kept():
+        if session.router.settles(statement, ready):
+            return
+        with session.changes.kept(), self._steady():
             session.router.after(statement, ready, busy=session.busy())
 
 

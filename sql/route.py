@@ -70,6 +70,8 @@ class Router:
         self._schemas: dict[str, tuple[int, Schema]] = {}
         self._decisions: dict[tuple[object, ...], list[Place]] = {}
         self._plans: dict[tuple[object, ...], tuple[WritePlan | None, SetPlan | None]] = {}
+        self._places: dict[tuple[object, ...], Place | None] = {}
+        self._texts: dict[tuple[str, str, str], str] = {}
         self._unfrozen: dict[Place, None] = {}
         self._db.set_rollback_hook(self.forget, id=self)
 
@@ -79,13 +81,14 @@ class Router:
 
     def forget(self) -> None:
         """Forgets schemas: after a rollback a schema version can come back with another meaning."""
+        self._places.clear()
         self._schemas.clear()
         self._decisions.clear()
         self._plans.clear()
 
     def schema(self, name: str = "main") -> Schema:
         """The tables of a schema, read again when it has changed."""
-        version: int = self._db.execute(f"PRAGMA {quote(name)}.schema_version").get
+        version = self._store.version(name)
         known = self._schemas.get(name)
         if known is None or known[0] != version:
             known = self._schemas[name] = (version, read_schema(self._db, name))
@@ -149,7 +152,7 @@ class Router:
             return None
         settings = Settings(self._foreign_keys(), self._violations_counted(), self._triggered(schema))
         write = None
-        if sets and set_plan is not None:
+        if sets and set_plan is not None and plan.rowid is None:
             write = SetWrite(self._store, set_plan, statement, params)
             write = write if write.suits(counted=settings.counted) else None
         thaw, column_table = Thaw(self._store, schema, settings), self._store.table(place[1], place[0])
@@ -157,8 +160,7 @@ class Router:
         if write is not None and write.all_rows:
             return at_once
         try:
-            with self._db:
-                thaw.prepare(plan, params, at_most=write.few if write is not None else None)
+            thaw.prepare(plan, params, at_most=write.few if write is not None else None)
         except ManyRows:
             return at_once
         except (
@@ -176,7 +178,12 @@ class Router:
         table = None if place is None else self._store.table(place[1], place[0])
         if place is None or table is None or not (statement.insert or statement.change):
             return statement.text
-        return spliced(statement, place[0], table.rows_name)
+        key = statement.text, place[0], table.rows_name
+        if key not in self._texts:
+            if len(self._texts) >= _PLANS_KEPT:
+                self._texts.clear()
+            self._texts[key] = spliced(statement, place[0], table.rows_name)
+        return self._texts[key]
 
     def _plan(
         self, statement: Statement, schema: Schema, name: str, named: bool
@@ -245,6 +252,14 @@ class Router:
             if self._unfrozen and not busy and not self._violations_counted():
                 self._freeze()
 
+    def settles(self, statement: Statement, ready: Ready) -> bool:
+        """Does what `after` does for most writes, which needs no statement; False: nothing was done."""
+        if not statement.is_dml or ready.touched or self._storage_format() != "auto":
+            return False
+        if ready.written is not None:
+            self._store.policy.wrote(*ready.written)
+        return True
+
     def before_commit(self, busy: Callable[[], bool]) -> None:
         """What was written in the transaction is frozen and merged as far as the freeze policy wants it.
 
@@ -273,10 +288,7 @@ class Router:
         decide = _DECIDERS.get(statement.inner)
         if decide is None or not self._store.has_column_tables():
             return []
-        versions = tuple(
-            self._db.execute(f"PRAGMA {quote(name)}.schema_version").get for name in self._db.db_names()
-        )
-        key = (statement.text, self._foreign_keys(), self._violations_counted(), versions)
+        key = (statement.text, self._foreign_keys(), self._violations_counted(), self._store.versions())
         places = self._decisions.get(key)
         if places is None:
             reach = Reach(
@@ -358,6 +370,14 @@ class Router:
         """The schema and spelling of the table or view that SQLite takes a name for."""
         if target is None:
             return None
+        key = target, self._store.versions()
+        if key not in self._places:
+            if len(self._places) >= _CACHED_DECISIONS:
+                self._places.clear()
+            self._places[key] = self._looked_up(target)
+        return self._places[key]
+
+    def _looked_up(self, target: Target) -> Place | None:
         wanted = self._schema_named(target.schema)
         if target.schema is not None and wanted is None:
             return None

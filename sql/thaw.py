@@ -19,7 +19,7 @@ from typing import Any
 import apsw
 import numpy as np
 
-from colonnade.sql.affinity import apply_affinity
+from colonnade.sql.affinity import Affinity, apply_affinity
 from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
 from colonnade.sql.tokens import quote
 from colonnade.sql.writeplan import ROWID_NAMES, NotThawable, Probe, WritePlan, check_comparison
@@ -29,6 +29,8 @@ from colonnade.store.keycode import KeySpec
 from colonnade.store.keyfind import WantedKeys
 from colonnade.store.table import ColumnTable
 from colonnade.store.values import (
+    INT64_MAX,
+    INT64_MIN,
     Column,
     IntArray,
     concat_columns,
@@ -40,6 +42,7 @@ from colonnade.store.values import (
 
 Params = Sequence[Any] | Mapping[str, Any]
 _NO_ACTIONS = frozenset({"NO ACTION", "RESTRICT"})
+_KEEP_INTEGERS = frozenset({Affinity.INTEGER, Affinity.NUMERIC})
 _NO_ROWS = np.zeros(0, np.int64)
 
 
@@ -101,7 +104,10 @@ class Thaw:
     def _ask(self, plan: WritePlan, params: Params, at_most: int | None) -> list[tuple[Any, ...]]:
         """The rows of the plan's query, or the one row that was supplied; constants at the end, reversed."""
         rows: list[tuple[Any, ...]]
-        if plan.query is not None:
+        row = None if plan.rowid is None else _named_row(params, plan.rowid)
+        if row is not None:
+            rows = [row]
+        elif plan.query is not None:
             values = params if isinstance(params, Mapping) else tuple(params)[: plan.parameters]
             found = self._db.execute(plan.query, values)
             rows = list(found if at_most is None else islice(found, at_most + 1))
@@ -119,6 +125,8 @@ class Thaw:
         return rows
 
     def _probe(self, probe: Probe, rows: Sequence[tuple[Any, ...]], plan: WritePlan) -> None:
+        if len(rows) == 1 and self._probe_rowid(probe, rows[0], plan):
+            return
         columns = [
             apply_affinity(from_python([row[place] for row in rows]), affinity)
             for place, affinity in zip(probe.places, probe.affinities, strict=True)
@@ -127,6 +135,19 @@ class Thaw:
         self._need(probe.table, found)
         if probe.table is plan.table and plan.replaces:
             self._deleted(plan.table, found, counting=True)
+
+    def _probe_rowid(self, probe: Probe, row: tuple[Any, ...], plan: WritePlan) -> bool:
+        """The same for one row whose key is the rowid of the table, given as an integer; whether it is so."""
+        alias, value = probe.table.rowid_alias, row[probe.places[0]]
+        if len(probe.columns) != 1 or alias is None or fold(probe.columns[0]) != fold(alias):
+            return False
+        if (probe.table is plan.table and plan.replaces) or probe.affinities[0] not in _KEEP_INTEGERS:
+            return False
+        if value is not None and not (type(value) is int and INT64_MIN <= value <= INT64_MAX):
+            return False
+        if value is not None:
+            self._need(probe.table, np.array([value]))  # if there is such a row
+        return True
 
     # --- what a change sets off ------------------------------------------------------------------------------
 
@@ -294,6 +315,15 @@ def _supplied(params: Params, places: Sequence[int | str]) -> tuple[Any, ...]:
         return tuple(params[place] if isinstance(place, str) else params[str(place + 1)] for place in places)
     numbers = {name: number for number, name in enumerate(dict.fromkeys(places))}
     return tuple(params[numbers[place] if isinstance(place, str) else place] for place in places)
+
+
+def _named_row(params: Params, place: int | str) -> tuple[Any, ...] | None:
+    """The rowid that a parameter gives; None where it is for SQLite to say what the value means."""
+    try:
+        value = params[place]  # type: ignore[index]
+    except LookupError:
+        return None
+    return (value,) if type(value) is int and INT64_MIN <= value <= INT64_MAX else None
 
 
 def _column_id(table: ColumnTable, name: str) -> int:

@@ -9,7 +9,7 @@ plan: NotThawable.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from colonnade.sql.affinity import Affinity
 from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
@@ -60,6 +60,7 @@ class WritePlan:
     constants   SQL of the values that have no place in a row: place -1 is the first of them
     probes      keys of the new rows
     replaces    rows with the keys of new rows may be deleted
+    rowid       the place or name of the parameter that alone says which row `query` would find
     """
 
     table: TableDef
@@ -71,6 +72,7 @@ class WritePlan:
     constants: tuple[str, ...]
     probes: tuple[Probe, ...]
     replaces: bool
+    rowid: int | str | None = None
 
 
 def plan_write(
@@ -206,7 +208,27 @@ class _Planner:
             probes = self._probes({name: place for place, name in enumerate(wanted, 1)})
         selected = ", ".join([f"{alias}.{self._rowid()}", *values])
         query = f"{with_clause} SELECT {selected} FROM {sources} {where}\n{order}"
-        return self._plan(query, (), (), probes, replaces, deletes, assigned)
+        plan = self._plan(query, (), (), probes, replaces, deletes, assigned)
+        if values or with_clause.strip() or order or change.from_ is not None:
+            return plan
+        return replace(plan, rowid=self._rowid_parameter(where, change.alias or target.name))
+
+    def _rowid_parameter(self, where: str, alias: str) -> int | str | None:
+        """The parameter of a WHERE that is no more than `rowid = ?`."""
+        reader = Reader(where)
+        at = 1
+        if reader[at].is_name and fold(reader[at].name) == fold(alias) and reader[at + 1].key == ".":
+            at += 2
+        names = {"rowid"} if self.table.rowid_alias is None else {fold(self.table.rowid_alias)}
+        name, sign, value, end = (reader[at + i] for i in range(4))
+        if not (name.is_name and self._column_name(name.name) in names and sign.key in ("=", "==")):
+            return None
+        if end.kind is not Kind.END or value.kind is not Kind.VARIABLE:
+            return None
+        text = where[value.start : value.stop]
+        if self.named:
+            return text[1:]
+        return int(text[1:]) - 1 if text[1:].isdigit() else None
 
     def _new_values(
         self, pieces: Pieces, wanted: Sequence[str], assigned: frozenset[str], alias: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 
 import apsw
 
@@ -24,11 +25,17 @@ from colonnade.store.pager import Pager, SqlitePager
 from colonnade.store.policy import Policy
 from colonnade.store.presence import column_table_names, register, unregister
 from colonnade.store.state import BlockCache, GroupIds, Stamps
+from colonnade.store.steady import Steady
 from colonnade.store.switches import unnoticed
 from colonnade.store.table import ColumnTable
 
 # Of the memory limit, what may hold chunks and blocks for look-ups.
 _CACHE_SHARE = 4
+
+
+@lru_cache(maxsize=64)
+def _version_of(schema: str) -> str:
+    return f"PRAGMA {quote(schema)}.schema_version"
 
 
 class Store:
@@ -46,6 +53,7 @@ class Store:
         self.stamps, self.group_ids = Stamps(), GroupIds()
         self.cache = BlockCache(memory_limit // _CACHE_SHARE)
         self.policy = Policy(self)
+        self.steady = Steady(db)
         self._memory_limit = memory_limit
         self._schemas: dict[str, tuple[int | None, dict[str, ColumnTable]]] = {}
         self.epoch = 0  # another one each time the tables are looked at anew
@@ -77,6 +85,7 @@ class Store:
         DETACH, which can bring back a schema version that meant something else; ROLLBACK is noticed.
         """
         self.epoch += 1
+        self.steady.anew()
         for schema, (_, tables) in self._schemas.items():
             self._schemas[schema] = (None, tables)
         if self._names_moved:
@@ -88,6 +97,24 @@ class Store:
         after each rollback that may bring the old names back."""
         self._names_moved = True
         self.invalidate()
+
+    def version(self, schema: str) -> int:
+        """Another number once the schema has changed, by any connection."""
+        known = self.steady.versions.get(schema)
+        if known is None:
+            known = fetch_one(self.db, _version_of(schema))
+            if self.steady.number:
+                self.steady.versions[schema] = known
+        return known
+
+    def versions(self) -> tuple[int, ...]:
+        """Those of all schemas."""
+        known = self.steady.all
+        if known is None:
+            known = tuple(map(self.version, self.db.db_names()))
+            if self.steady.number:
+                self.steady.all = known
+        return known
 
     # --- which tables ----------------------------------------------------------------------------------
 
@@ -101,13 +128,16 @@ class Store:
 
     def has_column_tables(self) -> bool:
         """Whether any schema of the connection has a table in column format."""
-        return any(self._tables(schema) for schema in self.db.db_names() if schema != "temp")
+        known = self.steady.stored
+        if known is None:
+            known = any(self._tables(schema) for schema in self.db.db_names() if schema != "temp")
+            if self.steady.number:
+                self.steady.stored = known
+        return known
 
     def _tables(self, schema: str) -> dict[str, ColumnTable]:
-        version: int = fetch_one(self.db, f"PRAGMA {quote(schema)}.schema_version")
-        known = self._schemas.get(schema)
+        version, known = self.version(schema), self._schemas.get(schema)
         if known is None or known[0] != version:
-            self.epoch += 1
             before, found = known[1] if known else {}, {}
             for name in column_table_names(self.db, schema):
                 info = read_info(self.db, ShadowNames(schema, name))
@@ -116,6 +146,7 @@ class Store:
                 same = table is not None and table.info == info
                 found[name.lower()] = table if table is not None and same else ColumnTable(self, info)
             known = self._schemas[schema] = (version, found)
+            self.epoch += 1  # last: to read about a table SQLite may connect it, which asks for it
         return known[1]
 
     def _known(self, name: str, schema: str) -> ColumnTable:
@@ -175,7 +206,7 @@ class Store:
         table = self.table(name, schema)
         if table is None:
             return write_hints(declared_bytes(describe(self.db, schema, name)), None)
-        return write_hints(declared_bytes(table.columns), self.pager.measure(table.names))
+        return table.hints()
 
     def batch_rows(self, name: str, schema: str = "main") -> int:
         """Rows in a batch written to a table. The only source of batch sizes."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from colonnade.store import reads
 from colonnade.store.keyindex import KeyZone, key_zone
 from colonnade.store.pager import RowGroupInfo
 from colonnade.store.rowgroup import encode_row_group
@@ -134,8 +135,10 @@ def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
         if dead_count == group.row_count and not table.open_scans:
             pager.free_group(names, group.group_id)
             continue
-        bitmap = with_tombstones(known.get(group.group_id), group.row_count, positions)
-        pager.write_tombstones(names, group.group_id, bitmap, dead_count)
+        before = known.get(group.group_id)
+        bitmap = with_tombstones(before, group.row_count, positions)
+        one = int(positions[0]) >> 3 if before is not None and len(positions) == 1 else None
+        pager.write_tombstones(names, group.group_id, bitmap, dead_count, one)
         dead[group.group_id] = bitmap, dead_count
     table.store.policy.buried(table, sum(len(hit.positions) for hit in hits))
     if len(dead) < len(hits):
@@ -161,16 +164,39 @@ def with_tombstones(bitmap: bytes | None, row_count: int, positions: IntArray) -
 def thaw(table: ColumnTable, rowids: IntArray) -> int:
     """Moves rows into the row part. See ColumnTable.thaw."""
     db = table.store.db
+    if len(rowids) <= _FEW and not table.rowids_repeat:
+        rows, hits = _few_rows(table, rowids)
+        if hits:
+            program_rowid = db.last_insert_rowid()
+            try:
+                with db:
+                    table.row_part.insert_rows(rows)
+                    _bury(table, hits)
+            finally:
+                db.set_last_insert_rowid(program_rowid)
+        return len(rows)
     with unnoticed(db), db:
         hits = list(_find(table, rowids))
         for hit in hits:
-            if len(hit.positions) <= _FEW:
-                table.row_part.insert_rows(_few_rows(table, hit))
-                continue
             for batch in _rows(table, hit, table.column_ids):
                 table.row_part.insert(batch)
         _bury(table, hits)
     return sum(len(hit.positions) for hit in hits)
+
+
+def _few_rows(table: ColumnTable, rowids: IntArray) -> tuple[list[Sequence[SQLiteValue]], list[_Hit]]:
+    """Rows of row groups, each found by its rowid, as the row part takes them, and where they are."""
+    state, found = table.state(), {}
+    rows: list[Sequence[SQLiteValue]] = []
+    for rowid in rowids.tolist():
+        for group in state.holding(rowid):
+            reader = reads.look_up(table, state, group)
+            at = reader.position(rowid)
+            if at is not None:
+                rows.append(reads.values(table, reader, table.row_part.inserted_ids, at))
+                found.setdefault(group.group_id, (group, []))[1].append(at)
+                break
+    return rows, [_Hit(group, np.array(sorted(places), np.int64)) for group, places in found.values()]
 
 
 def copies(table: ColumnTable, rowids: IntArray) -> Iterator[RowBatch]:
@@ -183,14 +209,6 @@ def values_at(table: ColumnTable, rowids: IntArray, column_ids: Sequence[int]) -
     """Some columns of the rows of row groups with these rowids. See ColumnTable.values_at."""
     for hit in list(_find(table, rowids)):
         yield from _rows(table, hit, column_ids)
-
-
-def _few_rows(table: ColumnTable, hit: _Hit) -> Iterator[tuple[SQLiteValue, ...]]:
-    """The rows as the row part takes them, a value at a time."""
-    reader = table.look_up(hit.group)
-    ids = table.row_part.inserted_ids
-    for at in hit.positions.tolist():
-        yield tuple(reader.value(column_id, at) for column_id in ids)
 
 
 def _rows(table: ColumnTable, hit: _Hit, column_ids: Sequence[int]) -> Iterator[RowBatch]:

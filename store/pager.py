@@ -38,6 +38,18 @@ class RowGroupInfo:
     def live_count(self) -> int:
         return self.row_count - self.dead_count
 
+    def with_dead(self, dead_count: int) -> RowGroupInfo:
+        """The same with another number of tombstones."""
+        return RowGroupInfo(
+            self.group_id,
+            self.row_count,
+            dead_count,
+            self.first_rowid,
+            self.last_rowid,
+            self.checked,
+            self.bytes,
+        )
+
 
 class Pager(Protocol):
     """What the store asks of its backend; tests put failing ones in its place."""
@@ -54,7 +66,9 @@ class Pager(Protocol):
     def free_group(self, table: ShadowNames, group_id: int) -> None: ...
     def free_column(self, table: ShadowNames, column_id: int) -> None: ...
     def read_tombstones(self, table: ShadowNames) -> dict[int, bytes]: ...
-    def write_tombstones(self, table: ShadowNames, group_id: int, bitmap: bytes, dead_count: int) -> None: ...
+    def write_tombstones(
+        self, table: ShadowNames, group_id: int, bitmap: bytes, dead_count: int, changed: int | None
+    ) -> None: ...
 
 
 class SqlitePager:
@@ -223,9 +237,21 @@ class SqlitePager:
         rows = self.db.execute(f"SELECT group_id, bitmap FROM {table.tombstones}")
         return {group_id: bytes(bitmap) for group_id, bitmap in _bitmaps(table, rows)}
 
-    def write_tombstones(self, table: ShadowNames, group_id: int, bitmap: bytes, dead_count: int) -> None:
-        """Replaces the tombstones of a row group."""
-        self.db.execute(f"REPLACE INTO {table.tombstones}(group_id, bitmap) VALUES(?, ?)", (group_id, bitmap))
+    def write_tombstones(
+        self, table: ShadowNames, group_id: int, bitmap: bytes, dead_count: int, changed: int | None
+    ) -> None:
+        """Replaces the tombstones of a row group.
+
+        changed  the only byte of the bitmap in which it differs from what is stored; None: more may differ
+        """
+        if changed is None:
+            put = f"REPLACE INTO {table.tombstones}(group_id, bitmap) VALUES(?, ?)"
+            self.db.execute(put, (group_id, bitmap))
+        else:
+            name = table.name + disk.TOMBSTONES
+            with self.db.blob_open(table.schema, name, "bitmap", group_id, True) as stored:
+                stored.seek(changed)
+                stored.write(bitmap[changed : changed + 1])
         self.db.execute(f"UPDATE {table.groups} SET dead_count=? WHERE group_id=?", (dead_count, group_id))
 
 

@@ -93,15 +93,17 @@ class Policy:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._wear: dict[str, Wear] = {}
+        self._wear: dict[tuple[str, str], Wear] = {}
+        self._by_key: dict[str, Wear] = {}  # the same by folded names
         self._written: dict[tuple[str, str], Wear] = {}
         self._changes = store.db.total_changes()
 
     def _of(self, schema: str, name: str) -> Wear:
-        key = f"{schema}.{name}".lower()
-        found = self._wear.get(key)
+        place = schema, name
+        found = self._wear.get(place)
         if found is None:
-            found = self._wear[key] = Wear()
+            folded = f"{schema}.{name}".lower()
+            found = self._wear[place] = self._by_key.setdefault(folded, Wear())
         return found
 
     def wrote(self, schema: str, name: str) -> None:

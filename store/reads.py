@@ -187,20 +187,20 @@ def look_up(table: ColumnTable, state: TableState, group: RowGroupInfo) -> Group
     return reader
 
 
-def _values(cache: BlockCache, reader: GroupReader, column_ids: Sequence[int], at: int) -> list[SQLiteValue]:
-    """The values of some columns in one row."""
-    at_hand = reader.at_hand
+def values(table: ColumnTable, reader: GroupReader, column_ids: Sequence[int], at: int) -> list[SQLiteValue]:
+    """The values of some columns in one row, by a reader of `look_up`."""
+    at_hand, cache = reader.at_hand, table.store.cache
     if reader.kept_since != cache.dropped:
         at_hand.clear()
     try:
         return [at_hand[column_id](at) for column_id in column_ids]
     except KeyError:
-        values = []
+        found = []
         for column_id in column_ids:
             read = at_hand[column_id] = reader.single(column_id)
-            values.append(read(at))
+            found.append(read(at))
         reader.kept_since = cache.dropped
-        return values
+        return found
 
 
 def row(
@@ -214,6 +214,6 @@ def row(
         reader = look_up(table, state, group)
         at = reader.position(rowid)
         if at is not None:
-            return _values(table.store.cache, reader, column_ids, at)
+            return values(table, reader, column_ids, at)
     found = table.row_part.row(rowid, column_ids)
     return None if found is None else found[1:]

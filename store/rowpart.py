@@ -45,6 +45,7 @@ class RowPart:
             ", ".join(self._names[i] for i in self.inserted_ids),
             ", ".join("?" * len(self.inserted_ids)),
         )
+        self._parent_guards = replace(info.guards, foreign_keys=False)
         self._insert = f"INSERT OR ABORT INTO {self._table}({names}) VALUES({marks})"
 
     def min_max(self) -> tuple[int, int] | None:
@@ -162,11 +163,18 @@ class RowPart:
         A new parent, a row a statement, is nothing that SQLite's foreign keys look at as long as no violation
         is counted (fkey.c, sqlite3FkCheck), so that the switch can stay where it is.
         """
-        guards = self._info.guards
-        if not guards.child and not self._db.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
-            guards = replace(guards, foreign_keys=False)
-        with moving_rows(self._db, guards), self._sequence_kept():
-            self._db.executemany(self._insert, rows)
+        guards, db = self._info.guards, self._db
+        if guards.foreign_keys and not guards.child and not db.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
+            guards = self._parent_guards
+        if guards.any or self._info.autoincrement:
+            with moving_rows(db, guards), self._sequence_kept():
+                db.executemany(self._insert, rows)
+            return
+        before = db.last_insert_rowid()
+        try:
+            db.executemany(self._insert, rows)
+        finally:
+            db.set_last_insert_rowid(before)
 
     def remove(self, first: int, last: int) -> None:
         """Deletes the rows with first <= rowid <= last, unseen by triggers and foreign keys."""

@@ -181,6 +181,12 @@ class GroupReader:
         self.at_hand: dict[int, Callable[[int], SQLiteValue]] = {}
         self.kept_since = -1
 
+    def buried(self, group: RowGroupInfo, bitmap: bytes) -> GroupReader:
+        """A reader of the same row group with other tombstones."""
+        reader = GroupReader(group, self._rowid_column, bitmap, self._open, self._counters)
+        reader.at_hand, reader.kept_since = self.at_hand, self.kept_since
+        return reader
+
     @property
     def live(self) -> BoolArray | None:
         """Which rows are live, (row_count,) bool; None if all are."""

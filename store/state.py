@@ -10,13 +10,13 @@ even after a rollback (`ids`), so only a stamp of another connection makes it fo
 
 from __future__ import annotations
 
-import copy
 import itertools
 import secrets
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from colonnade.store.chunk import ChunkReader
@@ -27,6 +27,7 @@ from colonnade.store.values import SCALAR_KINDS, Column, IntArray, SQLiteValue, 
 from colonnade.store.zonemap import ZoneMap
 
 if TYPE_CHECKING:
+    from colonnade.store.hints import WriteHints
     from colonnade.store.scan import GroupReader
 
 
@@ -37,6 +38,7 @@ class TableState:
     tombstones  the exception: one bit a row, of the row groups that have any
     unchecked   some row group still owes the checks of a bulk load, so that a rowid may stand twice in it
     look_ups    readers of row groups for a few rows (ColumnTable.look_up), by row group id
+    hints       the table's write hints; None: not asked yet
     """
 
     stamp: str
@@ -46,6 +48,7 @@ class TableState:
     key_zones: dict[str, dict[int, KeyZone]] = field(default_factory=dict)
     unchecked: bool = field(init=False)
     look_ups: dict[int, GroupReader] = field(default_factory=dict)
+    hints: WriteHints | None = None
     _firsts: list[int] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,14 +68,18 @@ class TableState:
 
     def buried(self, stamp: str, dead: Mapping[int, tuple[bytes, int]]) -> TableState:
         """The state with other tombstones: bitmap and number of dead rows by row group id."""
-        after = copy.copy(self)
+        after = TableState.__new__(TableState)
+        for name in TableState.__slots__:
+            setattr(after, name, getattr(self, name))
         after.stamp = stamp
-        after.groups = [
-            replace(group, dead_count=dead[group.group_id][1]) if group.group_id in dead else group
-            for group in self.groups
-        ]
-        after.tombstones = {**self.tombstones, **{group_id: bitmap for group_id, (bitmap, _) in dead.items()}}
-        after.look_ups = {group_id: read for group_id, read in self.look_ups.items() if group_id not in dead}
+        after.groups, after.tombstones = list(self.groups), dict(self.tombstones)
+        after.look_ups = dict(self.look_ups)
+        for group_id, (bitmap, dead_count) in dead.items():
+            at = bisect_left(self.groups, group_id, key=attrgetter("group_id"))
+            group = after.groups[at] = self.groups[at].with_dead(dead_count)
+            after.tombstones[group_id] = bitmap
+            if group_id in after.look_ups:
+                after.look_ups[group_id] = after.look_ups[group_id].buried(group, bitmap)
         return after
 
     def inherit(

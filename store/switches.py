@@ -73,6 +73,11 @@ class Guards:
     triggers: bool
     checks: bool
 
+    @property
+    def any(self) -> bool:
+        """Whether anything would notice."""
+        return self.foreign_keys or self.triggers or self.checks
+
 
 @contextmanager
 def moving_rows(db: apsw.Connection, guards: Guards) -> Iterator[None]:

@@ -12,6 +12,7 @@ from colonnade.store.added import AddedColumns
 from colonnade.store.catalog import StoredColumn, read_meta, user_ddl, write_meta
 from colonnade.store.counters import Usage
 from colonnade.store.errors import Corrupt, OperationalError
+from colonnade.store.hints import WriteHints, declared_bytes, write_hints
 from colonnade.store.keycode import KeySpec
 from colonnade.store.keyfind import WantedKeys, find_keys
 from colonnade.store.keyindex import KeyZone
@@ -50,6 +51,7 @@ class ColumnTable:
         self.alias_position = positions[0] if positions else None  # of the INTEGER PRIMARY KEY column
         self.open_scans = 0  # cursors of the virtual table that are being read
         self._state: TableState | None = None
+        self._known_in = 0  # the steady block in which its stamp was compared
         self._stamp = f"SELECT value FROM {info.names.meta} WHERE key='stamp'"
 
     @property
@@ -66,6 +68,9 @@ class ColumnTable:
     def state(self) -> TableState:
         """The current facts about the row groups; callers must not change them."""
         store, names, known = self.store, self.names, self._state
+        block = store.steady.number
+        if known is not None and block and block == self._known_in:
+            return known
         stamp = store.db.execute(self._stamp).get
         if not isinstance(stamp, str):
             raise Corrupt(f"table {self.name} has no stamp")
@@ -77,11 +82,13 @@ class ColumnTable:
                 store.cache.forget(names.key)
             elif known is not None:
                 self._state.inherit(known)
-            return self._state
+            known = self._state
+        self._known_in = block
         return known
 
     def changed(self) -> None:
         """Stamps the table anew; the facts are read again when next wanted."""
+        self._known_in = 0
         write_meta(self.store.db, self.names, "stamp", self.store.stamps.fresh())
 
     def buried(self, dead: Mapping[int, tuple[bytes, int]]) -> None:
@@ -99,6 +106,13 @@ class ColumnTable:
             if info.group_id == group_id:
                 return info
         raise OperationalError(f"table {self.name} has no row group {group_id}")
+
+    def hints(self) -> WriteHints:
+        """The write hints of the table, from its newest row groups."""
+        state = self.state()
+        if state.hints is None:
+            state.hints = write_hints(declared_bytes(self.columns), self.store.pager.measure(self.names))
+        return state.hints
 
     def zones(self, column_id: int) -> dict[int, ZoneMap]:
         """The zone maps of a column by row group id, without reading a chunk."""
