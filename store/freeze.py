@@ -186,7 +186,8 @@ def thaw(table: ColumnTable, rowids: IntArray) -> int:
 
 def _few_rows(table: ColumnTable, rowids: IntArray) -> tuple[list[Sequence[SQLiteValue]], list[_Hit]]:
     """Rows of row groups, each found by its rowid, as the row part takes them, and where they are."""
-    state, found = table.state(), {}
+    state = table.state()
+    found: dict[int, tuple[RowGroupInfo, list[int]]] = {}
     rows: list[Sequence[SQLiteValue]] = []
     for rowid in rowids.tolist():
         for group in state.holding(rowid):

@@ -157,7 +157,7 @@ class RowPart:
             values = [batch.rowids.tolist(), *values]
         self.insert_rows(zip(*values, strict=True))
 
-    def insert_rows(self, rows: Iterable[Row]) -> None:
+    def insert_rows(self, rows: Iterable[Sequence[SQLiteValue]]) -> None:
         """The same with rows as Python values, those of the columns `inserted_ids`.
 
         A new parent, a row a statement, is nothing that SQLite's foreign keys look at as long as no violation
