@@ -23,7 +23,7 @@ from colonnade.store.keycode import COLLATIONS
 from colonnade.store.redefine import NotCoverable, uncovered
 from colonnade.store.table import ColumnTable
 
-__all__ = ["NotCoverable", "redefined", "renames", "renames_table", "stays_covered"]
+__all__ = ["NotCoverable", "moves_references", "redefined", "renames", "stays_covered"]
 
 _ROWID_NAMES = frozenset({"rowid", "oid", "_rowid_"})
 
@@ -48,9 +48,10 @@ def stays_covered(statement: Statement) -> bool:
     return not statement.mentions("as", "generated") and _collations(statement) <= frozenset(COLLATIONS)
 
 
-def renames_table(statement: Statement) -> bool:
-    """Whether it is ALTER TABLE … RENAME TO."""
-    return statement.verb == "ALTER" and _action(statement) == ("RENAME", "TO")
+def moves_references(statement: Statement) -> bool:
+    """Whether REFERENCES clauses in the table's own text may go, or be those of a table with another name."""
+    action = _action(statement)
+    return statement.verb == "ALTER" and (action[0] == "DROP" or action == ("RENAME", "TO"))
 
 
 def renames(statement: Statement) -> bool:

@@ -15,7 +15,7 @@ import apsw
 
 from colonnade.sql.effects import Effect, Place, Reach, replaces_rows
 from colonnade.sql.indexes import forget_keys, is_plain_key, on_row_part, remember_spelling
-from colonnade.sql.redefine import renames, renames_table, stays_covered
+from colonnade.sql.redefine import moves_references, renames, stays_covered
 from colonnade.sql.schema import Schema, fold, read_schema
 from colonnade.sql.sets import SetPlan, SetWrite, plan_set
 from colonnade.sql.shown import home_of
@@ -332,7 +332,7 @@ class Router:
             for child, _ in reach.schemas[schema].children_of(name):
                 reach.places[schema, child.name] = None
         table = reach.schemas[schema].table(name)
-        if table is not None and renames_table(statement):
+        if table is not None and moves_references(statement):
             for key in table.foreign_keys:
                 reach.places[schema, key.parent] = None
         self._create(statement, reach)

@@ -17,6 +17,7 @@ from colonnade.store import format as disk
 from colonnade.store.catalog import (
     ShadowNames,
     describe,
+    fetch_all,
     fetch_one,
     quote,
     read_meta,
@@ -93,11 +94,27 @@ def uncover(db: apsw.Connection, names: ShadowNames) -> None:
     spellings = _load_spellings(read_meta(db, names, "spelling"))
     current = _texts(db, names.schema)
     with db, renaming(db):
-        db.execute(f"DROP TABLE {place}.{quote(names.name)}")
+        with _statistics_kept(db, names):
+            db.execute(f"DROP TABLE {place}.{quote(names.name)}")
         db.execute(f"DROP INDEX IF EXISTS {place}.{quote(names.name + disk.PIN)}")
         db.execute(f"ALTER TABLE {place}.{quote(names.rows_name)} RENAME TO {quote(names.name)}")
         _respell(db, names, current, spellings)
         _respell_stored(db, names, spellings)
+
+
+@contextmanager
+def _statistics_kept(db: apsw.Connection, names: ShadowNames) -> Iterator[None]:
+    """What ANALYZE found out stays, though SQLite forgets it with a table of this name."""
+    place, kept = quote(names.schema), []
+    for table in ("sqlite_stat1", "sqlite_stat4"):
+        if db.table_exists(names.schema, table):
+            columns = ["rowid", *(column.name for column in describe(db, names.schema, table))]
+            listed, marks = ", ".join(columns), ", ".join("?" * len(columns))
+            found = fetch_all(db, f"SELECT {listed} FROM {place}.{table} WHERE tbl=?", (names.name,))
+            kept.append((f"INSERT INTO {place}.{table}({listed}) VALUES({marks})", found))
+    yield
+    for insert, rows in kept:
+        db.executemany(insert, rows)
 
 
 def rename_shadows(db: apsw.Connection, names: ShadowNames, new: ShadowNames) -> None:

@@ -49,7 +49,8 @@ class _Uncovered:
 @contextmanager
 def uncovered(store: Store, tables: Sequence[ColumnTable]) -> Iterator[None]:
     """Within, ordinary tables stand for tables in column format: with the user's names and texts, and the rows of
-    the row parts, one at least if the table has any. Then they are in column format again, as they are by then.
+    the row parts, one at least if the table has any. Then they are in column format again, as one ALTER TABLE has
+    left them.
 
     Raises  NotCoverable if one of them cannot be. Whatever is raised, nothing has changed.
     Cost    some 10 ms a table; a column that is gone costs reading the pages of its chunks, which are freed
