@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SCALE ?= 1
+# A run of the tests in another storage format than the default; tests that choose their format are not repeated.
+EACH_FORMAT = for format in column row; do COLONNADE_STORAGE_FORMAT=$$format $(BIN)/python -m pytest -n auto
 
 .PHONY: help demo test test-all bench lint clean
 
@@ -21,9 +23,11 @@ demo: $(VENV)/installed ## generate TPC-H at scale 0.1, load it with every key c
 
 test: $(VENV)/installed ## the test suite (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n auto -m 'not slow'
+	set -e; $(EACH_FORMAT) -m 'not slow' tests/driver tests/sqlalchemy tests/sql; done
 
-test-all: $(VENV)/installed ## the test suite with its long runs, and CPython's tests on each Python that is found
+test-all: $(VENV)/installed ## the test suite with its long runs in each storage format, CPython's tests on each Python found
 	$(BIN)/python -m pytest -n auto
+	set -e; $(EACH_FORMAT) tests/driver tests/loader tests/sqlalchemy tests/sql; done
 
 bench: $(VENV)/installed ## the benchmarks, side by side with sqlite3 and DuckDB (SCALE=1)
 	$(BIN)/pip install --quiet -e '.[bench]'

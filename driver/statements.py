@@ -130,12 +130,7 @@ class Statements(Base):
 
     def _prepare(self, sql: str) -> None:
         """Raise SQLite's error if it cannot prepare the statement; nothing is run."""
-        try:
-            self._describe(sql)
-        except apsw.SQLError as error:
-            if not _concerns_virtual_table(str(error)):
-                raise
-            self._describe(self._session.router.as_run(self._plan(sql).statement))
+        self._probe_routed(sql, lambda cursor: None)
 
     def _describe(self, sql: str) -> Columns:
         """Name and declared type of each column of a statement, without running it."""
@@ -168,7 +163,16 @@ class Statements(Base):
 
     def _parameter_names(self, sql: str) -> tuple[str | None, ...]:
         """The name of each parameter without its prefix, None where it has none; the statement is not run."""
-        return self._probe(sql, lambda cursor: cursor.bindings_names)
+        return self._probe_routed(sql, lambda cursor: cursor.bindings_names)
+
+    def _probe_routed(self, sql: str, ask: Callable[[apsw.Cursor], _Result]) -> _Result:
+        """`_probe`, of the row part's statement where SQLite refuses to write a table in column format."""
+        try:
+            return self._probe(sql, ask)
+        except apsw.SQLError as error:
+            if not _concerns_virtual_table(str(error)):
+                raise
+            return self._probe(self._session.router.as_run(self._plan(sql).statement), ask)
 
     def _probe(self, sql: str, ask: Callable[[apsw.Cursor], _Result]) -> _Result:
         """What `ask` says of the prepared statement."""

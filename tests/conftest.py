@@ -1,8 +1,9 @@
 """What several folders share: TPC-H files at scale 0.01, the same rows in sqlite3, and tests of one storage format.
 
 A run has the storage format that COLONNADE_STORAGE_FORMAT names, so that the same tests say what they claim of each.
-A test that cannot hold in each of them has the mark `storage_format("auto", …, reason="…")`: those in which it holds.
-Run in another one it has the first of them. `grep -rn mark.storage_format tests` lists these tests.
+With the variable set, tests that are given their storage format as a parameter are left out: they are in the run
+without it. A test that cannot hold in each of them has the mark `storage_format("auto", …, reason="…")`: those in
+which it holds. Run in another one it has the first of them. `grep -rn mark.storage_format tests` lists these tests.
 """
 
 from __future__ import annotations
@@ -20,6 +21,23 @@ from colonnade.loader.tpch import TPCH_DDL, TPCH_TABLES, generate
 from colonnade.pragmas import FORMAT_VARIABLE
 
 SCALE = 0.01
+
+FORMATS = ("auto", "row", "column")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a run of one storage format, leave out the tests that choose theirs."""
+    if not os.environ.get(FORMAT_VARIABLE):
+        return
+    chosen = [item for item in items if _is_given_format(item)]
+    config.hook.pytest_deselected(items=chosen)
+    items[:] = [item for item in items if item not in set(chosen)]
+
+
+def _is_given_format(item: pytest.Item) -> bool:
+    """Whether a parameter of the test is a storage format, or one and more ("column-3")."""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return any(str(value).split("-")[0] in FORMATS for value in parameters)
 
 
 @pytest.hookimpl(wrapper=True)

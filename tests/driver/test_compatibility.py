@@ -182,3 +182,35 @@ def test_a_failed_write_leaves_no_lock_on_a_database_that_another_connection_wri
     _, in_transaction, committed, _ = same(program)
     assert in_transaction
     assert committed is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters", "warned"),
+    [
+        ("INSERT INTO t VALUES('15:06')", (), []),
+        ("UPDATE t SET a = ':x' || a", (), []),
+        ("DELETE FROM t WHERE a = ?", ("a:1",), []),
+        ("INSERT INTO t VALUES(:a)", (2,), ["Binding 1 (':a')"]),
+        ("UPDATE t SET a = $b WHERE a = @c", (3, 1), ["Binding 1 ('$b')", "Binding 2 ('@c')"]),
+    ],
+)
+@pytest.mark.parametrize("storage", ["row", "column"])
+def test_names_given_by_position_are_deprecated_in_writes_of_each_format(
+    storage: str, sql: str, parameters: tuple[Any, ...], warned: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(colonnade.plan, "_NAMED_BY_POSITION", True)  # as from Python 3.12 on
+    connection, oracle = colonnade.connect(":memory:"), sqlite3.connect(":memory:")
+    connection.execute(f"PRAGMA storage_format = {storage}")
+    for database in (connection, oracle):
+        database.execute("CREATE TABLE t(a)")
+        database.execute("INSERT INTO t VALUES(1)")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        connection.execute(sql, parameters)
+    assert [str(warning.message).split(" is ")[0] for warning in caught] == warned
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        oracle.execute(sql, parameters)
+    assert connection.execute("SELECT a FROM t").fetchall() == oracle.execute("SELECT a FROM t").fetchall()
+    connection.close()
+    oracle.close()
