@@ -178,10 +178,10 @@ def test_a_row_with_a_check_costs_no_more_than_some_microseconds() -> None:
     rows = [(n, "b", 0.5, "x") for n in range(990)]
     best = 1.0
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         for row in rows:
             connection.execute("INSERT INTO t VALUES(?, ?, ?, ?)", row)
-        best = min(best, (time.perf_counter() - start) / len(rows))
+        best = min(best, (time.process_time() - start) / len(rows))
         connection.rollback()
     assert best < 0.000_15  # 15 µs on a quiet machine; a batch of one row takes 600
     connection.close()

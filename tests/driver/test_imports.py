@@ -6,6 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.storage_format(
+    "auto", "row", reason="about processes without tables in column format"
+)
 HEAVY = ("numpy", "pyarrow", "sqlglot", "rich", "argparse", "apsw.ext", "dataclasses", "inspect")
 
 PLAIN = """
