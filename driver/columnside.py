@@ -14,6 +14,7 @@ from colonnade.plan import Plan
 from colonnade.pragmas import checked_rows
 from colonnade.sql.names import introspection, register_schema_module
 from colonnade.sql.route import Router
+from colonnade.sql.schemaviews import SchemaView, schema_views
 from colonnade.store.database import Store
 from colonnade.texts import Texts
 from colonnade.writing import Writing
@@ -45,6 +46,8 @@ class ColumnSide:
         self.owing = Owing(session)
         self.texts = Texts(session)
         self._shows_schema = False  # whether the functions that introspection() calls are there
+        self._views: dict[str, SchemaView] = {}
+        self._views_key = (-1, -1)
         self._rewritten: dict[tuple[str, bool], Plan] = {}  # by text, and whether a table is in column format
 
     def close(self) -> None:
@@ -56,6 +59,16 @@ class ColumnSide:
         """What statements mean may have changed."""
         self._rewritten.clear()
 
+    def views(self) -> dict[str, SchemaView]:
+        """The views that read the schema, by their names in lower case."""
+        key = self.store.epoch, self._session.connection._generation
+        if key != self._views_key:
+            views = schema_views(self._session.db)
+            if views != self._views:
+                self.forget_rewritten()
+            self._views, self._views_key = views, key
+        return self._views
+
     def as_run(self, plan: Plan) -> Plan:
         """The plan itself, or that of the text that shows the schema as the user knows it."""
         if plan.native:
@@ -63,7 +76,7 @@ class ColumnSide:
         key = plan.text, self.store.has_column_tables()
         found = self._rewritten.get(key)
         if found is None:
-            rewrite = introspection(plan.statement, self.store)
+            rewrite = introspection(plan.statement, self.store, self.views())
             if rewrite is not None and not self._shows_schema:
                 register_schema_module(self._session.db, partial(checked_rows, self._session))
                 self._shows_schema = True

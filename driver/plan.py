@@ -17,10 +17,12 @@ _BLANK = re.compile(r"(?:[ \t\n\f\r\ufeff]+|--[^\n]*(?:\n|\Z)|/\*(?:(?!\*/).)*(?
 _WORD = re.compile(r"[A-Za-z]*")
 _DML = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})
 _QUERIES = frozenset({"SELECT", "VALUES", "WITH", "EXPLAIN", "PRAGMA"})
+_READING = frozenset({"SELECT", "WITH", "VALUES"})
 _BOUNDS = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
 _NAMED_BY_POSITION = sys.version_info >= (3, 12)
 _NAMED = re.compile(r"[:@$]\w")
 _SYSTEM = re.compile("sqlite_|pragma_", re.IGNORECASE)  # what may show how tables are stored
+_STORED = re.compile(r"\b(?:dbstat|indexed)\b", re.IGNORECASE)  # what more a query may name of that
 
 # Statements after which tables, or what they are called, may be others.
 _SCHEMA = frozenset({"CREATE", "ALTER", "DROP", "ATTACH", "DETACH", "REINDEX", "VACUUM", "PRAGMA"})
@@ -82,6 +84,7 @@ class Plan:
             or self.first == "PRAGMA"
             or self.first in _BOUNDS
             or ("_" in text and _SYSTEM.search(text))
+            or (self.first in _READING and _STORED.search(text))
         )
         self.reads = self.native and self.first == "SELECT"
         self.named = _NAMED_BY_POSITION and _NAMED.search(text) is not None

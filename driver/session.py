@@ -112,6 +112,7 @@ class Session:
             self._forget_rewritten()
         if not plain:
             self.changes.show()
+            connection._note_views(self.columns.views())
         connection._unverified = False
 
     def _rolled_back(self) -> None:

@@ -102,8 +102,8 @@ class Statements(Base):
             raise errors.ProgrammingError(_MULTIPLE)
         if self._watch is not None:
             self._watch.learn()  # SQLite prepares it now
-        if plan.reads and self._schema_views and plan.statement.mentions(*self._schema_views):
-            plan.reads = False
+        if self._schema_views and plan.native and plan.statement.mentions(*self._schema_views):
+            plan.native = plan.reads = False
         if len(self._plans) >= self._plans_kept:
             self._plans.clear()
         self._plans[sql] = plan
@@ -116,10 +116,9 @@ class Statements(Base):
         return self._twin().error(sql) or error
 
     def _note_views(self, views: Iterable[str]) -> None:
-        """Queries of these views do not simply go to SQLite."""
-        names = frozenset(views)
-        if names != self._schema_views:
-            self._schema_views = names
+        """Queries of these views do not simply go to SQLite; nor of those before, which a ROLLBACK may bring back."""
+        if not self._schema_views.issuperset(views):
+            self._schema_views |= frozenset(views)
             self._plans.clear()
 
     def _check_length(self, sql: str) -> None:

@@ -220,6 +220,8 @@ class Writing:
             if len(self._plans) >= 512:
                 self._plans.clear()
             found = self._plans[text] = Plan(text, plan.asked)
+            if not plan.native:
+                found.native = found.reads = False
         return found
 
     def after(self, statement: Statement, ready: Ready, *, ran: bool = True) -> None:

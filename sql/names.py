@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from colonnade.sql.shown import CHECKS, PRAGMAS, PREFIX, TABLES, register_schema_module
-from colonnade.sql.statement import Pragma, Statement
+from colonnade.sql.schemaviews import SchemaView
+from colonnade.sql.shown import CHECKS, PRAGMAS, PREFIX, TABLES, UserNames, register_schema_module
+from colonnade.sql.statement import Pragma, Statement, parse
 from colonnade.sql.tokens import Kind, Reader, Token, quote
 from colonnade.store.database import Store
 
@@ -19,12 +22,20 @@ class Rewrite:
     sql: str
 
 
+NO_VIEWS: Mapping[str, SchemaView] = {}
 _STANDS_FOR = {
     "sqlite_master": PREFIX + "schema",
     "sqlite_schema": PREFIX + "schema",
     "sqlite_sequence": PREFIX + "sequence",
+    "dbstat": PREFIX + "dbstat",
 } | {f"pragma_{name}": PREFIX + name for name in (*PRAGMAS, *CHECKS)}
 _READ_BY = frozenset({"SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE"})
+_ENDS_FROM = frozenset(
+    {
+        *("SELECT", "WHERE", "ON", "USING", "GROUP", "ORDER", "HAVING", "LIMIT", "WINDOW", "SET", "VALUES"),
+        *("UNION", "EXCEPT", "INTERSECT", "RETURNING"),
+    }
+)
 _BEFORE_A_TABLE = frozenset({"FROM", "JOIN", ",", "("})
 # Keywords that can stand behind a table in FROM, where else a name would be its alias.
 _NO_ALIAS = frozenset(
@@ -36,24 +47,26 @@ _NO_ALIAS = frozenset(
 )
 
 
-def introspection(statement: Statement, store: Store) -> Rewrite | None:
+def introspection(
+    statement: Statement, store: Store, views: Mapping[str, SchemaView] = NO_VIEWS
+) -> Rewrite | None:
     """The statement to run where the user's text reads the schema; None: it does not, run the text.
 
     Rewritten are the PRAGMAs of `shown.PRAGMAS` with an argument (table_list also without), their pragma_
-    functions, and sqlite_master, sqlite_schema and sqlite_sequence where a table is read; main's and those of
-    attached databases, as temp has no table in column format.
-    The answer depends on the text, on whether there is any table in column format, and on which
-    databases are attached; it may be cached by these. Views and triggers that read the schema are left
-    alone.
+    functions, dbstat, and sqlite_master, sqlite_schema and sqlite_sequence where a table is read; main's and those
+    of attached databases, as temp has no table in column format. INDEXED BY goes where the index is one of a table
+    in column format.
+    The answer depends on the text, on whether there is any table in column format, on which databases are
+    attached and on `views`, those that read the schema; it may be cached by these. Triggers are left alone.
     """
     if statement.pragma is not None and statement.verb == "PRAGMA":
         return _of_pragma(statement.pragma, store)
     if statement.verb == "EXPLAIN":  # SQLite plans a query of its own schema as any other
         return None
     reads = statement.inner in _READ_BY or (statement.verb == "CREATE" and statement.subject == "TABLE")
-    if not reads or not statement.mentions(*_STANDS_FOR) or not store.has_column_tables():
+    if not reads or not statement.mentions(*_STANDS_FOR, *views, "indexed") or not store.has_column_tables():
         return None
-    sql = _spliced(statement, {name.lower() for name in store.db.db_names()} - {"temp"})
+    sql = _Splicer(statement, store, views).text()
     return None if sql == statement.text else Rewrite(sql)
 
 
@@ -79,44 +92,92 @@ def _literal(value: str | None) -> str:
     return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
 
 
-def _spliced(statement: Statement, schemas: set[str]) -> str:
-    text, reader = statement.text, Reader(statement.text)
-    target = statement.target.start if statement.target else -1
-    pieces: list[str] = []
-    ctes = _cte_names(statement)
-    done = number = 0
-    before = ""
-    while reader[number].kind is not Kind.END and reader[number].start < statement.stop:
-        token = reader[number]
-        last = _last_of_name(reader, number)
-        name = reader[last]
-        function = _STANDS_FOR.get(name.name.lower()) if name.is_name else None
-        qualified = last != number
+class _Splicer:
+    """One statement, and what is to be put where it names SQLite's own tables, functions, or views that read them."""
+
+    def __init__(self, statement: Statement, store: Store, views: Mapping[str, SchemaView]) -> None:
+        self._statement, self._store, self._views = statement, store, views
+        self._schemas = {name.lower() for name in store.db.db_names()} - {"temp"}
+        self._target = statement.target.start if statement.target else -1
+        self._ctes = _cte_names(statement, views)
+        self._indexes = _hidden_indexes(store) if statement.mentions("indexed") else set()
+
+    def text(self) -> str:
+        text, reader = self._statement.text, Reader(self._statement.text)
+        pieces: list[str] = []
+        done = number = 0
+        before, depths, tables = "", [False], False
+        while reader[number].kind is not Kind.END and reader[number].start < self._statement.stop:
+            token = reader[number]
+            last = _last_of_name(reader, number)
+            tables = _in_from(token.key, depths)
+            if token.key == "INDEXED" and reader[number + 2].name.lower() in self._indexes:
+                pieces.append(text[done : token.start])
+                done = reader[number + 2].stop
+            call = self._call(reader, number, last, before, tables=tables)
+            if call is not None:
+                stop, alias = _behind_table(reader, last)
+                pieces += [text[done : token.start], call, "" if alias else f" AS {reader[last].text}"]
+                done = stop
+                unindexed = _not_indexed(reader, stop)
+                if unindexed is not None:
+                    pieces.append(text[stop : unindexed[0]])
+                    done = unindexed[1]
+            before = reader[last].key
+            number = last + 1
+        return "".join(pieces) + text[done:]
+
+    def _call(self, reader: Reader, number: int, last: int, before: str, *, tables: bool) -> str | None:
+        """What to put for the name that ends with token `last`; None: it stays."""
+        token, name = reader[number], reader[last]
+        if not name.is_name or token.start == self._target or not _is_table(before, name):
+            return None
+        folded, qualified = name.name.lower(), last != number
+        if not qualified and folded in self._ctes:
+            return None
+        view = self._views.get(folded)
+        if view is not None and tables and reader[last + 1].key != "(":
+            return self._inlined(view) if not qualified or token.name.lower() == view.schema else None
+        function = _STANDS_FOR.get(folded)
         schema = token.name if qualified else "main"
-        if (
-            function
-            and token.start != target
-            and schema.lower() in schemas
-            and _is_table(before, name)
-            and (qualified or name.name.lower() not in ctes)
-            and not _is_wrong(reader, last, function)
-        ):
-            stop, alias = _behind_table(reader, last)
-            if reader[last + 1].key == "(":
-                call = function + text[name.stop : stop]
-            elif function.removeprefix(PREFIX) in TABLES:
-                call = f"{function}({_literal(schema)})"
-            else:
-                call = function
-            pieces += [text[done : token.start], call, "" if alias else f" AS {name.text}"]
-            done = stop
-            unindexed = _not_indexed(reader, stop)
-            if unindexed is not None:
-                pieces.append(text[stop : unindexed[0]])
-                done = unindexed[1]
-        before = reader[last].key
-        number = last + 1
-    return "".join(pieces) + text[done:]
+        if function is None or schema.lower() not in self._schemas or _is_wrong(reader, last, function):
+            return None
+        if reader[last + 1].key == "(":
+            return function + reader.text[name.stop : _behind_table(reader, last)[0]]
+        return f"{function}({_literal(schema)})" if function.removeprefix(PREFIX) in TABLES else function
+
+    def _inlined(self, view: SchemaView) -> str:
+        others = {name: other for name, other in self._views.items() if other is not view}
+        select = _Splicer(parse(view.select), self._store, others).text()
+        columns = ", ".join(map(quote, view.columns))
+        return f'(WITH "colonnade view"({columns}) AS ({select}\n) SELECT * FROM "colonnade view")'
+
+
+def _in_from(key: str, depths: list[bool]) -> bool:
+    """Whether a table may be named here: behind FROM or JOIN. depths: the same for each open parenthesis."""
+    if key == "(":
+        depths.append(depths[-1])
+    elif key == ")" and len(depths) > 1:
+        depths.pop()
+    elif key in ("FROM", "JOIN"):
+        depths[-1] = True
+    elif key in _ENDS_FROM:
+        depths[-1] = False
+    return depths[-1]
+
+
+def _hidden_indexes(store: Store) -> set[str]:
+    """The indexes of tables in column format, in lower case: INDEXED BY cannot name them in a query."""
+    found = set()
+    for schema in store.db.db_names():
+        names = UserNames(store.db, schema)
+        for table in names.tables.values():
+            stored = names.stored(table)
+            listed: list[Any] = store.db.execute(
+                f"PRAGMA {quote(schema)}.index_list({quote(stored)})"
+            ).fetchall()
+            found |= {names.index(row[1], stored).lower() for row in listed if not names.is_pin(row[1])}
+    return found
 
 
 def _last_of_name(reader: Reader, number: int) -> int:
@@ -128,15 +189,15 @@ def _last_of_name(reader: Reader, number: int) -> int:
     return last
 
 
-def _cte_names(statement: Statement) -> set[str]:
-    """The names that common table expressions of the text take from SQLite's own tables."""
+def _cte_names(statement: Statement, views: Mapping[str, SchemaView]) -> set[str]:
+    """The names that common table expressions of the text take from SQLite's own tables and from views."""
     if "with" not in statement.identifiers:
         return set()
     reader, found, number = Reader(statement.text), set(), 0
     while reader[number].kind is not Kind.END:
         name = reader[number]
         number += 1
-        if name.is_name and name.name.lower() in _STANDS_FOR:
+        if name.is_name and (name.name.lower() in _STANDS_FOR or name.name.lower() in views):
             at = reader.skip_parentheses(number) if reader[number].key == "(" else number
             if reader[at].key == "AS" and reader[at + 1].key in ("(", "NOT", "MATERIALIZED"):
                 found.add(name.name.lower())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import apsw
 
@@ -21,6 +22,10 @@ from colonnade.store.presence import column_table_names
 
 PREFIX = "colonnade_"
 _AUTOMATIC = "sqlite_autoindex_"
+_PAGES = (
+    *("name", "path", "pageno", "pagetype", "ncell", "payload"),
+    *("unused", "mx_payload", "pgoffset", "pgsize"),
+)
 # What SQLite compares with the argument of PRAGMA table_list.
 _LISTED = {"sqlite_schema": "sqlite_master", "sqlite_temp_schema": "sqlite_temp_master"}
 
@@ -69,6 +74,13 @@ class UserNames:
         if not name.startswith(prefix):
             return name
         return f"{_AUTOMATIC}{self.table(table)}_{name[len(prefix) :]}"
+
+    def shown(self, name: str, table: str) -> str:
+        """The user's name for a table, or for an index of `table`; of other parts of a table the table's."""
+        base, suffix = self._split(table)
+        if base is None:
+            return name
+        return base if suffix != ROWS or self.is_pin(name) or name == table else self.index(name, table)
 
     def stored(self, table: str) -> str:
         """The name by which SQLite's PRAGMAs know the user's table."""
@@ -142,6 +154,37 @@ def sequence_rows(db: apsw.Connection, schema: str) -> Iterator[Row]:
     names = UserNames(db, schema)
     rows: list[Row] = db.execute(f"SELECT rowid, name, seq FROM {quote(schema)}.sqlite_sequence").fetchall()
     return ((rowid, names.table(name), seq) for rowid, name, seq in rows)
+
+
+def page_rows(db: apsw.Connection, schema: object = None, aggregate: object = None) -> Iterator[Row]:
+    """rowid and columns of dbstat: the pages of shadow tables are their table's."""
+    place, whole = known_schema(db, str(schema or "main")), bool(aggregate)
+    names = UserNames(db, place)
+    listed: list[Any] = db.execute(f"SELECT name, tbl_name FROM {quote(place)}.sqlite_schema").fetchall()
+    tables: dict[str, str] = dict(listed)
+    sql = f"SELECT {', '.join(_PAGES)} FROM dbstat WHERE schema = ? AND aggregate = ?"
+    found: list[Any] = db.execute(sql, (place, whole)).fetchall()
+    rows = [(names.shown(name, tables.get(name, name)), *figures) for name, *figures in found]
+    return _numbered(_summed(rows) if whole else rows)
+
+
+def _summed(rows: Iterable[Row]) -> list[Row]:
+    """Those of the same name as one; every figure is a number of something, but mx_payload the largest of all."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        other = found.get(row[0])
+        if other is not None:
+            pairs = zip(other[1:], row[1:], _PAGES[1:], strict=True)
+            figures = (
+                _both(left, right, max if name == "mx_payload" else sum) for left, right, name in pairs
+            )
+            row = (row[0], *figures)
+        found[row[0]] = row
+    return list(found.values())
+
+
+def _both(left: Any, right: Any, of: Callable[..., Any]) -> Any:
+    return None if left is None or right is None else of((left, right))
 
 
 def _numbered(rows: Iterable[Row]) -> Iterator[Row]:
@@ -274,6 +317,7 @@ TABLES = {
     ),
     "sequence": _function("name seq", lambda db, s=None: sequence_rows(db, s or "main"), _SCHEMA),
 }
+STATISTICS = {"dbstat": Function(_PAGES, ("schema", "aggregate"), page_rows)}
 
 
 def register_schema_module(db: apsw.Connection, check: Check | None = None) -> None:
@@ -281,7 +325,7 @@ def register_schema_module(db: apsw.Connection, check: Check | None = None) -> N
 
     check  gives the rows of those in CHECKS
     """
-    functions = PRAGMAS | TABLES
+    functions = PRAGMAS | TABLES | STATISTICS
     if check is not None:
         functions |= {
             name: Function(columns, ("arg", "schema"), _checking(name, check))

@@ -322,10 +322,66 @@ def test_explaining_changes_nothing_and_the_statement_runs_afterwards(both: Both
             )
         ),
         "PRAGMA foreign_key_check(sqlite_master)",
+        "SELECT name FROM dbstat GROUP BY name",
+        "SELECT DISTINCT name FROM dbstat('other') WHERE pagetype = 'leaf'",
+        "SELECT name, count(*) FROM dbstat WHERE schema = 'main' AND aggregate = TRUE GROUP BY name",
+        "SELECT * FROM p INDEXED BY sqlite_autoindex_p_1 WHERE name = 'one'",
+        "SELECT x.p FROM c AS x INDEXED BY c_p WHERE p IS NOT NULL",
+        "SELECT x.p FROM c AS x INDEXED BY absent",
+        "SELECT * FROM p(1)",
+        "SELECT * FROM p('one')",
+        "DROP INDEX sqlite_autoindex_p_1",
+        "DROP INDEX sqlite_autoindex_absent_1",
     ],
 )
 def test_the_schema_is_shown_as_the_user_wrote_it(unchanged: Both, sql: str) -> None:
     unchanged.same(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM names",
+        "SELECT n.t, n.k FROM main.names AS n WHERE t LIKE '%_%' ORDER BY t",
+        "SELECT count(*) FROM names, parts AS p WHERE p.t = names.t",
+        "SELECT * FROM deep",
+        "SELECT * FROM passing",
+        "WITH names AS (SELECT 1 AS t) SELECT * FROM names",
+        "SELECT names, names.t FROM (SELECT 1 AS names), names",
+        "SELECT * FROM p WHERE name IN (SELECT t FROM names)",
+        "SELECT EXISTS(SELECT 1 FROM names WHERE t GLOB '*_cln_*')",
+        "INSERT INTO p(name) SELECT t FROM names WHERE k = 'view' RETURNING name",
+        "SELECT * FROM gone",
+        "SELECT rowid FROM names",
+        "SELECT names FROM names",
+    ],
+)
+def test_views_that_read_the_schema_show_what_the_user_wrote(both: Both, sql: str) -> None:
+    for view in (
+        "VIEW names(t, k) AS SELECT name, type FROM sqlite_master -- all of them",
+        "VIEW parts AS SELECT m.name AS t, i.name AS c FROM sqlite_schema m, pragma_table_info(m.name) i",
+        "VIEW deep AS WITH w AS (SELECT * FROM names) SELECT w.t, count(*) AS n FROM w JOIN parts USING(t) GROUP BY 1",
+        "TEMP VIEW passing AS SELECT t FROM deep WHERE n > 1",
+        "VIEW gone AS SELECT * FROM sqlite_master, absent",
+    ):
+        both.same(f"CREATE {view}")
+    both.same(sql)
+
+
+def test_views_that_read_the_schema_come_and_go(both: Both) -> None:
+    query = "SELECT * FROM names"
+    both.same(query)
+    both.same("CREATE VIEW names AS SELECT name FROM sqlite_master")
+    both.same(query)
+    both.same("DROP VIEW names")
+    both.same("CREATE VIEW names AS SELECT type, name FROM sqlite_master")
+    both.same(query)
+    both.same("BEGIN")
+    both.same("DROP VIEW names")
+    both.same("CREATE TABLE names(a)")
+    both.same(query)
+    both.same("ROLLBACK")
+    both.same(query)
 
 
 def test_the_functions_of_the_checks_read_row_groups(both: Both) -> None:
@@ -431,8 +487,8 @@ def test_the_update_hook_hears_of_each_row_of_executemany(both: Both) -> None:
     for db in both.sides:
         lists.append([])
         _updates(db, lists[-1])
-        db.executemany("INSERT INTO c VALUES(?, 'n', NULL)", [(n,) for n in range(200)])
-        db.executemany("UPDATE c SET y = 'm' WHERE x = ?", [(n,) for n in range(3)])
+        db.executemany("INSERT INTO c VALUES(?, 'n', NULL)", [(n,) for n in range(1000, 1200)])
+        db.executemany("UPDATE c SET y = 'm' WHERE x = ?", [(n,) for n in range(1000, 1003)])
     assert lists[0] == lists[1]
     assert len(lists[0]) > 200
 
