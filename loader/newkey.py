@@ -19,6 +19,8 @@ from colonnade.store.keyindex import key_zone
 from colonnade.store.redefine import NotCoverable
 from colonnade.store.table import ColumnTable
 
+_GROUPS = 64  # row groups whose key zones are in memory at a time
+
 
 @contextmanager
 def with_new_key(store: Store, before: ColumnTable) -> Iterator[None]:
@@ -56,11 +58,13 @@ def _take_in(store: Store, before: ColumnTable) -> None:
 
 def _make_zones(table: ColumnTable, spec: KeySpec) -> None:
     """The key zones are those of all rows of a row group, tombstoned ones included, as when it was written."""
-    zones = {}
-    for group in table.groups():
-        columns = [decode_chunk(table.chunk(group, column_id)) for column_id in spec.column_ids]
-        zones[group.group_id] = key_zone(columns, spec)
-    table.put_key_zones(spec.signature, zones)
+    groups = table.groups()
+    for start in range(0, len(groups), _GROUPS):
+        zones = {}
+        for group in groups[start : start + _GROUPS]:
+            columns = [decode_chunk(table.chunk(group, column_id)) for column_id in spec.column_ids]
+            zones[group.group_id] = key_zone(columns, spec)
+        table.put_key_zones(spec.signature, zones)
 
 
 @dataclass(frozen=True, slots=True)
