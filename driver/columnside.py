@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from colonnade.owing import Owing
 from colonnade.plan import Plan
 from colonnade.pragmas import checked_rows
-from colonnade.sql.names import introspection, register_schema_module
+from colonnade.sql.names import introspection, register_schema_module, with_columns
 from colonnade.sql.route import Router
 from colonnade.sql.schemaviews import SchemaView, schema_views
+from colonnade.store.catalog import ROWID_NAMES
 from colonnade.store.database import Store
 from colonnade.texts import Texts
 from colonnade.writing import Writing
@@ -63,7 +64,7 @@ class ColumnSide:
         """The views that read the schema, by their names in lower case."""
         key = self.store.epoch, self._session.connection._generation
         if key != self._views_key:
-            views = schema_views(self._session.db)
+            views = schema_views(self._session.db, self._session.connection._twin)
             if views != self._views:
                 self.forget_rewritten()
             self._views, self._views_key = views, key
@@ -80,8 +81,17 @@ class ColumnSide:
             if rewrite is not None and not self._shows_schema:
                 register_schema_module(self._session.db, partial(checked_rows, self._session))
                 self._shows_schema = True
-            found = plan if rewrite is None else Plan(rewrite.sql, plan.asked)
+            text = self._naming(plan, plan.text if rewrite is None else rewrite.sql)
+            found = plan if text == plan.text else Plan(text, plan.asked)
             if len(self._rewritten) >= 512:
                 self._rewritten.clear()
             self._rewritten[key] = found
         return found
+
+    def _naming(self, plan: Plan, text: str) -> str:
+        """The text, where it makes a table of a rowid with the names of its columns."""
+        statement = plan.statement
+        if (statement.verb, statement.subject) != ("CREATE", "TABLE") or not statement.mentions(*ROWID_NAMES):
+            return text
+        made = self._session.connection._twin().columns_made(plan.asked)
+        return with_columns(text, made) if made else text

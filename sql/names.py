@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,16 @@ def introspection(
         return None
     sql = _Splicer(statement, store, views).text()
     return None if sql == statement.text else Rewrite(sql)
+
+
+def with_columns(text: str, columns: Sequence[str]) -> str:
+    """A CREATE TABLE AS that names its columns: SQLite itself would name one after a virtual table's rowid."""
+    behind = next((token.stop for _, token in Reader(text).outside(0) if token.key == "AS"), None)
+    if behind is None:
+        return text
+    names = ", ".join(map(quote, columns))
+    query = text[behind:].rstrip().rstrip(";")
+    return f'{text[:behind]} WITH "colonnade table"({names}) AS ({query}\n) SELECT * FROM "colonnade table"'
 
 
 def _of_pragma(pragma: Pragma, store: Store) -> Rewrite | None:

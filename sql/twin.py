@@ -2,7 +2,7 @@
 
 What SQLite says of a statement before it runs (names of result columns, errors, the authorizer's questions) depends
 on the schema alone. Where it would say something else of a virtual table than of the user's table, the twin is asked.
-It has the user's own DDL, and the names of the program's functions and collations. Nothing is ever run in it.
+It has the user's own DDL, and the names of the program's functions and collations, and never a row.
 """
 
 from __future__ import annotations
@@ -109,6 +109,30 @@ class Twin:
         if self._prepare(text, note) is not None:
             return None
         return found[0] if found else ()
+
+    def table_columns(self, schema: str, name: str) -> tuple[str, ...]:
+        """The columns of a table or view; none where it cannot be read."""
+        try:
+            rows: list[Any] = self._db.execute(f"PRAGMA {quote(schema)}.table_info({quote(name)})").fetchall()
+        except apsw.SQLError:
+            return ()
+        return tuple(row[1] for row in rows)
+
+    def columns_made(self, text: str) -> tuple[str, ...]:
+        """The columns of the table that a CREATE TABLE AS would make; none where the twin cannot make it."""
+        made = parse(text).object
+        if made is None:
+            return ()
+        self._db.execute("SAVEPOINT made")
+        try:
+            self._db.execute(text, (None,) * highest_parameter(text), can_cache=False)
+            rows: list[Any] = self._db.execute(f"PRAGMA table_info({quote(made.name)})").fetchall()
+        except apsw.Error:
+            return ()
+        finally:
+            self._db.execute("ROLLBACK TO made")
+            self._db.execute("RELEASE made")
+        return tuple(row[1] for row in rows)
 
     def error(self, text: str) -> apsw.Error | None:
         """What SQLite would say against the statement; None if it could prepare it."""

@@ -338,6 +338,25 @@ def test_the_schema_is_shown_as_the_user_wrote_it(unchanged: Both, sql: str) -> 
     unchanged.same(sql)
 
 
+def test_tables_and_views_made_of_a_rowid_have_the_columns_that_sqlite_gives_them(both: Both) -> None:
+    for sql in (
+        "CREATE TABLE made AS SELECT rowid, oid, name, rowid + 1 FROM p",
+        "CREATE TEMP TABLE passing AS SELECT p.rowid, c.rowid FROM p, c -- both",
+        "CREATE TABLE numbers(rowid, oid)",
+        "CREATE VIEW ids AS SELECT rowid, name FROM p",
+        "CREATE VIEW through AS SELECT * FROM ids WHERE id > 1",
+        "SELECT name, sql FROM sqlite_master UNION ALL SELECT name, sql FROM sqlite_temp_master",
+        "SELECT * FROM made",
+        "SELECT * FROM passing",
+        "SELECT * FROM ids",
+        "SELECT id FROM ids AS i JOIN p USING(id)",
+        "SELECT rowid FROM ids",
+        "SELECT * FROM through",
+        "UPDATE p SET price = 3 WHERE id IN (SELECT id FROM through)",
+    ):
+        both.same(sql)
+
+
 @pytest.mark.parametrize(
     "sql",
     [
