@@ -32,7 +32,11 @@ def provable(table: TableDef, schema: Schema, *, foreign_keys: bool) -> bool:
     for key in table.keys:
         if not all(collation.upper() in COLLATIONS for collation in key.collations):
             return False
-    for foreign in table.foreign_keys if foreign_keys else ():
+    if not foreign_keys:
+        return True
+    if any(key.mismatch is not None for _, key in schema.children_of(table.name)):
+        return False  # an error for SQLite in a statement of several rows, but not of one
+    for foreign in table.foreign_keys:
         parent = schema.table(foreign.parent)
         if parent is None or foreign.mismatch is not None:
             return False

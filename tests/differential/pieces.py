@@ -36,7 +36,7 @@ def returning(text: Text, model: Model, table: Table, share: float = 0.15, name:
     shown = [
         *("*", other, f"{column} IS NULL AS odd", f"typeof({other}), {other} || '!' AS marked"),
         f"{name or quote(table.name)}.{other}",
-        f"CASE WHEN {column} IS NULL THEN 'none' ELSE {other} END AS c",
+        f"CASE WHEN {column} IS NULL THEN 'none' ELSE typeof({other}) END AS c",
         f"{text.value(5)} AS five, {other}",
         f"*, {scalar(text, model)} AS s",
     ]

@@ -262,3 +262,13 @@ def test_executemany_counts_no_row_that_a_foreign_key_deletes(
         storage_format=storage_format,
         foreign_keys=foreign_keys,
     )
+
+
+def test_executemany_into_a_parent_that_a_child_refers_to_wrongly_is_no_error() -> None:
+    frozen = Step("freeze", "q", "main", "freeze")
+    assert_equal(
+        *("CREATE TABLE q(a INTEGER PRIMARY KEY)", "INSERT INTO q VALUES(1), (2), (3), (4)", frozen),
+        *("CREATE TABLE t(a REFERENCES q)", "CREATE TABLE c(a REFERENCES t)"),
+        Step("given", "INSERT INTO t VALUES(?)", [(1,), (2,), (3,), (4,)], "many"),
+        storage_format="auto",
+    )
