@@ -46,19 +46,29 @@ class Writing:
             return
         with self.transaction(statement) as own:
             with self._steady():
-                values = _adapted(parameters) if session.router.looks_at(statement) else ()
-                ready = self.make_ready(statement, values, sets=not session.hears_rows)
+                ready = self._point(statement, parameters)
+                if ready is None:
+                    values = _adapted(parameters) if session.router.looks_at(statement) else ()
+                    ready = self.make_ready(statement, values, sets=not session.hears_rows)
             if ready.set_wise is not None:
                 if self._run_set_wise(cursor, plan, ready.set_wise, parameters):
                     self.after(statement, ready, ran=False)
                     return
-                ready = self.make_ready(statement, values)
+                ready = self.make_ready(statement, _adapted(parameters))
             with session.instead(plan, self._as_run(plan, ready), parameters) as run:
                 cursor._run_native(run, parameters)
             if statement.returning and (own or ready.touched):
                 cursor._read_returning()  # COMMIT would end it, and no row can move while it writes
             session.note_reading(cursor)
             self.after(statement, ready)
+
+    def _point(self, statement: Statement, parameters: Any) -> Ready | None:
+        """What SQLite shall run, for the few kinds of statements that need no more than a look at rowids."""
+        session = self._session
+        if session.bulk.pending or not session.db.in_transaction or session.busy():
+            return None
+        with session.changes.kept():
+            return session.router.point(statement, parameters)
 
     def _define(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         define(self._session, cursor, plan, parameters, self.make_ready(plan.statement, ()))

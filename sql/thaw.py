@@ -19,8 +19,9 @@ from typing import Any
 import apsw
 import numpy as np
 
-from colonnade.sql.affinity import Affinity, apply_affinity
+from colonnade.sql.affinity import apply_affinity
 from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
+from colonnade.sql.pointwrite import is_by_rowid
 from colonnade.sql.tokens import quote
 from colonnade.sql.writeplan import ROWID_NAMES, NotThawable, Probe, WritePlan, check_comparison
 from colonnade.store.catalog import visible_rowid
@@ -42,7 +43,6 @@ from colonnade.store.values import (
 
 Params = Sequence[Any] | Mapping[str, Any]
 _NO_ACTIONS = frozenset({"NO ACTION", "RESTRICT"})
-_KEEP_INTEGERS = frozenset({Affinity.INTEGER, Affinity.NUMERIC})
 _NO_ROWS = np.zeros(0, np.int64)
 
 
@@ -138,11 +138,9 @@ class Thaw:
 
     def _probe_rowid(self, probe: Probe, row: tuple[Any, ...], plan: WritePlan) -> bool:
         """The same for one row whose key is the rowid of the table, given as an integer; whether it is so."""
-        alias, value = probe.table.rowid_alias, row[probe.places[0]]
-        if len(probe.columns) != 1 or alias is None or fold(probe.columns[0]) != fold(alias):
+        if not is_by_rowid(probe, plan):
             return False
-        if (probe.table is plan.table and plan.replaces) or probe.affinities[0] not in _KEEP_INTEGERS:
-            return False
+        value = row[probe.places[0]]
         if value is not None and not (type(value) is int and INT64_MIN <= value <= INT64_MAX):
             return False
         if value is not None:

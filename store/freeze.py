@@ -184,6 +184,42 @@ def thaw(table: ColumnTable, rowids: IntArray) -> int:
     return sum(len(hit.positions) for hit in hits)
 
 
+def thaw_row(table: ColumnTable, rowid: int) -> None:
+    """Moves one row into the row part. See ColumnTable.thaw_row."""
+    state, store = table.state(), table.store
+    for group in state.holding(rowid):
+        if table.rowids_repeat or group.dead_count + 1 == group.row_count:
+            table.thaw(np.array([rowid]))
+            return
+        reader = reads.look_up(table, state, group)
+        at = reader.position(rowid)
+        if at is None:
+            continue
+        row, db = reads.values(table, reader, table.row_part.inserted_ids, at), store.db
+        before = state.tombstones.get(group.group_id)
+        bitmap, dead_count = with_tombstone(before, group.row_count, at), group.dead_count + 1
+        program_rowid = db.last_insert_rowid()
+        try:
+            with db:
+                table.row_part.insert_rows((row,))
+                one = None if before is None else at >> 3
+                store.pager.write_tombstones(table.names, group.group_id, bitmap, dead_count, one)
+                table.buried({group.group_id: (bitmap, dead_count)})
+        finally:
+            db.set_last_insert_rowid(program_rowid)
+        store.policy.buried(table, 1)
+        store.policy.thawed(table, (rowid,), 1)
+        return
+    store.policy.thawed(table, (rowid,), 0)
+
+
+def with_tombstone(bitmap: bytes | None, row_count: int, at: int) -> bytes:
+    """A tombstone bitmap (None: no row is dead) with one more row marked."""
+    marks = bytearray((row_count + 7) // 8 if bitmap is None else bitmap)
+    marks[at >> 3] |= 1 << (at & 7)
+    return bytes(marks)
+
+
 def _few_rows(table: ColumnTable, rowids: IntArray) -> tuple[list[Sequence[SQLiteValue]], list[_Hit]]:
     """Rows of row groups, each found by its rowid, as the row part takes them, and where they are."""
     state = table.state()

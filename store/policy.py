@@ -6,7 +6,7 @@ and costs a few comparisons. It is worked out from counts in memory, which begin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -38,23 +38,24 @@ class Heat:
     def __init__(self) -> None:
         self._rows: dict[int, tuple[int, int]] = {}  # rowid: (freezes that it stays, how many are left)
 
-    def thawed(self, rowids: IntArray) -> None:
+    def thawed(self, rowids: Sequence[int]) -> None:
         if len(rowids) > _POINT_ROWS:
             return
         rows = self._rows
-        for rowid in rowids.tolist():
+        for rowid in rowids:
             stay, _ = rows.pop(rowid, (0, 0))
             stay = min(2 * stay, _LONGEST_STAY) or 1
             rows[rowid] = (stay, stay)
-        for rowid in list(islice(rows, max(0, len(rows) - _REMEMBERED))):
-            del rows[rowid]
+        if len(rows) > _REMEMBERED:
+            for rowid in list(islice(rows, len(rows) - _REMEMBERED)):
+                del rows[rowid]
 
-    def asked_for(self, rowids: IntArray) -> None:
+    def asked_for(self, rowids: Sequence[int]) -> None:
         """Rows of the row part are in use: of those that were thawed the stay begins anew."""
         if len(rowids) > _POINT_ROWS:
             return
         rows = self._rows
-        for rowid in rowids.tolist():
+        for rowid in rowids:
             stay = rows.pop(rowid, None)
             if stay is not None:
                 rows[rowid] = (stay[0], stay[0])
@@ -112,7 +113,7 @@ class Policy:
         if place not in self._written:
             self._written[place] = self._of(schema, name)
 
-    def thawed(self, table: ColumnTable, rowids: IntArray, moved: int) -> None:
+    def thawed(self, table: ColumnTable, rowids: Sequence[int], moved: int) -> None:
         """A statement asked for these rows, of which so many were frozen until then."""
         heat = self._of(table.schema, table.name).heat
         if moved:

@@ -68,11 +68,10 @@ class TableState:
 
     def buried(self, stamp: str, dead: Mapping[int, tuple[bytes, int]]) -> TableState:
         """The state with other tombstones: bitmap and number of dead rows by row group id."""
-        after = TableState.__new__(TableState)
-        for name in TableState.__slots__:
-            setattr(after, name, getattr(self, name))
-        after.stamp = stamp
-        after.groups, after.tombstones = list(self.groups), dict(self.tombstones)
+        after = TableState.__new__(TableState)  # not by __init__: the rest follows from what stays as it is
+        after.stamp, after.groups, after.tombstones = stamp, list(self.groups), dict(self.tombstones)
+        after.zones, after.key_zones, after.hints = self.zones, self.key_zones, self.hints
+        after.unchecked, after._firsts = self.unchecked, self._firsts
         after.look_ups = dict(self.look_ups)
         for group_id, (bitmap, dead_count) in dead.items():
             at = bisect_left(self.groups, group_id, key=attrgetter("group_id"))

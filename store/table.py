@@ -228,8 +228,12 @@ class ColumnTable:
     def thaw(self, rowids: IntArray) -> int:
         """Moves the rows of row groups that have these rowids into the row part; returns how many."""
         moved = moves.thaw(self, rowids)
-        self.store.policy.thawed(self, rowids, moved)
+        self.store.policy.thawed(self, rowids.tolist(), moved)
         return moved
+
+    def thaw_row(self, rowid: int) -> None:
+        """Moves a row of the row groups into the row part, if there is one with this rowid."""
+        moves.thaw_row(self, rowid)
 
     def freeze(self, *, keep_last: bool = True) -> int:
         """Moves the row part into row groups, all but the row with the largest rowid; returns how many."""
