@@ -87,7 +87,7 @@ STATEMENTS: list[tuple[str, list[Any]]] = [
     ),
     (
         "INSERT INTO c VALUES (:id, :p, :q, :x)",
-        [dict(id=100, p=71, q=72, x=1), dict(id=100, p=73, q=74, x=1)],
+        [{"id": 100, "p": 71, "q": 72, "x": 1}, {"id": 100, "p": 73, "q": 74, "x": 1}],
     ),
     ("INSERT INTO p VALUES (?, ?, ?)", [(81, "again", 1), (5000, "new", 1), (5000, "twice", 1)]),
     ("INSERT OR REPLACE INTO q VALUES (?, ?)", [(91, "q92"), (93, "other")]),
