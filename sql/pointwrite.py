@@ -18,9 +18,11 @@ from colonnade.store.values import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
     from colonnade.sql.route import Ready
+    from colonnade.store.database import Store
     from colonnade.store.table import ColumnTable
 
 _KEEP_INTEGERS = frozenset({Affinity.INTEGER, Affinity.NUMERIC})
+_KEPT = 512
 Key = int | str  # place or name of a parameter
 
 
@@ -57,6 +59,37 @@ class PointWrite:
         for table, value in found:
             table.thaw_row(value)
         return True
+
+
+class Points:
+    """The statements of one connection that are known to be of that kind."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[tuple[str, bool], PointWrite] = {}  # by text, and whether parameters have names
+
+    def clear(self) -> None:
+        """Schema versions may have another meaning."""
+        self._known.clear()
+
+    def ready(self, text: str, params: Any, *, foreign_keys: bool) -> Ready | None:
+        """What to run for a text, its rows thawed; None if it is not known how, or of no use here."""
+        known = self._known.get((text, type(params) is dict))
+        if known is None or known.foreign_keys != foreign_keys or known.versions != self._store.versions():
+            return None
+        return known.ready if known.thaw(params) else None
+
+    def learn(self, text: str, plan: WritePlan, schema: Schema, ready: Ready, *, foreign_keys: bool) -> None:
+        """Remembers a statement, if it is one of these."""
+        for named in (False, True):
+            found = named_rows(plan, schema, named=named, foreign_keys=foreign_keys)
+            if found is None or (plan.rowid is not None and isinstance(plan.rowid, str) is not named):
+                continue
+            tables = [(self._store.table(table.name, schema.name), key) for table, key in found]
+            rows = tuple((table, key) for table, key in tables if table is not None)
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            self._known[text, named] = PointWrite(self._store.versions(), foreign_keys, rows, ready)
 
 
 def named_rows(

@@ -15,7 +15,7 @@ import apsw
 
 from colonnade.sql.effects import Effect, Place, Reach, replaces_rows
 from colonnade.sql.indexes import forget_keys, is_plain_key, on_row_part, remember_spelling
-from colonnade.sql.pointwrite import PointWrite, named_rows
+from colonnade.sql.pointwrite import Points
 from colonnade.sql.redefine import moves_references, renames, stays_covered
 from colonnade.sql.schema import Schema, fold, read_schema
 from colonnade.sql.sets import SetPlan, SetWrite, plan_set
@@ -71,7 +71,7 @@ class Router:
         self._schemas: dict[str, tuple[int, Schema]] = {}
         self._decisions: dict[tuple[object, ...], list[Place]] = {}
         self._plans: dict[tuple[object, ...], tuple[WritePlan | None, SetPlan | None]] = {}
-        self._points: dict[tuple[str, bool], PointWrite] = {}
+        self._points = Points(store)
         self._places: dict[tuple[object, ...], Place | None] = {}
         self._texts: dict[tuple[str, str, str], str] = {}
         self._unfrozen: dict[Place, None] = {}
@@ -130,25 +130,9 @@ class Router:
 
     def point(self, statement: Statement, params: Params) -> Ready | None:
         """`before`, for statements about single rows that their parameters name; None: ask that."""
-        known = self._points.get((statement.text, type(params) is dict))
-        if known is None or known.foreign_keys != self._foreign_keys() or self._violations_counted():
+        if self._violations_counted():
             return None
-        if known.versions != self._store.versions() or not known.thaw(params):
-            return None
-        return known.ready
-
-    def _learn_point(self, statement: Statement, plan: WritePlan, schema: Schema, ready: Ready) -> None:
-        """Remembers a statement for `point`, if it is one."""
-        for named in (False, True):
-            found = named_rows(plan, schema, named=named, foreign_keys=self._foreign_keys())
-            if found is None or (plan.rowid is not None and isinstance(plan.rowid, str) is not named):
-                continue
-            tables = [(self._store.table(table.name, schema.name), key) for table, key in found]
-            rows = tuple((table, key) for table, key in tables if table is not None)
-            if len(self._points) >= _PLANS_KEPT:
-                self._points.clear()
-            point = PointWrite(self._store.versions(), self._foreign_keys(), rows, ready)
-            self._points[statement.text, named] = point
+        return self._points.ready(statement.text, params, foreign_keys=self._foreign_keys())
 
     def _redefining(self, statement: Statement, places: Sequence[Place]) -> Ready | None:
         """For what changes the schema and lets these tables stay in column format; None: it may not."""
@@ -196,8 +180,8 @@ class Router:
         ):  # of a wrong statement SQLite itself says what is wrong; text that is not UTF-8 only it can compare
             return None
         ready = Ready(self.as_run(statement), tuple(thaw.touched.values()), written=place)
-        if not thaw.touched and (statement.text, named) not in self._points:
-            self._learn_point(statement, plan, schema, ready)
+        if not thaw.touched:
+            self._points.learn(statement.text, plan, schema, ready, foreign_keys=self._foreign_keys())
         return ready
 
     def as_run(self, statement: Statement) -> str:
