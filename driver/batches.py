@@ -64,15 +64,19 @@ class Batch:
 
     def run(self, rows: Iterator[Any]) -> int:
         """Insert all rows; returns how many. Raises what ended it, the rows before it inserted."""
-        while True:
-            chunk = self._insert.read(rows, bindable)
-            if self.failed is not None:
-                raise self.failed
-            self._store(chunk)
-            if chunk.error is not None:
-                raise chunk.error
-            if not chunk.row_count:
-                return self.row_count + self._insert.forgotten
+        while self._next(rows):
+            pass
+        return self.row_count + self._insert.forgotten
+
+    def _next(self, rows: Iterator[Any]) -> bool:
+        """Insert a batch of them; False where there are no more."""
+        chunk = self._insert.read(rows, bindable)
+        if self.failed is not None:
+            raise self.failed
+        self._store(chunk)
+        if chunk.error is not None:
+            raise chunk.error
+        return chunk.row_count > 0
 
     def bring_in(self) -> None:
         """Store the rows read so far. Never raises: what is wrong with one of them ends the executemany."""

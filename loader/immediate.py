@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 import apsw
+import pyarrow as pa
 
 from colonnade.loader.append import Appender
 from colonnade.loader.batchkeys import BatchKeys, provable
@@ -33,6 +34,7 @@ from colonnade.store.switches import FOREIGN_KEYS, checks_ignored, switched
 from colonnade.store.table import ColumnTable
 from colonnade.store.values import RowBatch, to_python
 
+_MANY_ROWS = 4096  # rows of a batch whose memory is worth giving back
 Bindable = Callable[[Any], Any]
 
 
@@ -105,6 +107,7 @@ class BatchInsert:
         self._shape = RowShape(table, target.insert.columns, adapt)
         self._intake = Intake(self._shape.width)
         self._checker = RowChecker(store.db, table)
+        self._much_unused = False
         self._keys = BatchKeys(store, target.schema, table, stats, foreign_keys=target.foreign_keys)
 
     # --- rows in ---------------------------------------------------------------------------------------
@@ -114,6 +117,9 @@ class BatchInsert:
 
         bindable  a list, tuple or mapping with the parameters of one row, whatever they came as; or raises
         """
+        if self._much_unused:  # Arrow would keep what the batch before took, for another of that size
+            self._much_unused = False
+            pa.default_memory_pool().release_unused()
         table = self._target.table
         most = self._store.batch_rows(table.name, table.schema)
         return self._chunk(islice(source, max(0, most - self._intake.row_count)), bindable)
@@ -147,6 +153,7 @@ class BatchInsert:
             self._become_writer()
             with self._store.db:
                 count, lastrowid = self._append(self._shape.shape(chunk))
+            self._much_unused = count >= _MANY_ROWS
         return Appended(count, lastrowid, self._parameters(chunk, count))
 
     def _become_writer(self) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from colonnade.store.keycode import Mask
-from colonnade.store.keyprobe import Effort, KeyBatch, pack_ranges
+from colonnade.store.keyprobe import Effort, KeyBatch
+from colonnade.store.keyrun import pack
 from colonnade.store.rawtext import read_rows
 from colonnade.store.values import Column, Kind, as_text, from_python, to_python
 
@@ -74,10 +75,10 @@ def _as_array(keys: KeyBatch) -> tuple[Any, list[str], list[int]] | None:
         return None if array is None else (array, ["wanted.value"], [])
     if keys.ints is None or any(column.kind is not Kind.INTEGER for column in keys.columns):
         return None
-    packed = pack_ranges(keys.ints)
-    if packed is None:
+    one_each = pack(keys.ints)
+    if one_each is None:
         return None
-    codes, ranges = packed
+    codes, ranges = one_each
     parts: list[str] = []
     numbers: list[int] = []
     weight = 1

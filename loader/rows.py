@@ -201,8 +201,7 @@ class RowShape:
             held += added
             self._part_rows = self._next_part(added // max(1, len(columns[0])))
         count = intake.row_count
-        given = [concat_columns(pieces) for pieces in zip(*intake.parts, strict=True)]
-        intake.parts.clear()
+        given = _joined(intake.parts)
         defaults = self.computed_defaults(db, count) if count else {}
         return Chunk(given, count, defaults, error, intake.epoch)
 
@@ -256,6 +255,17 @@ class RowShape:
 
 
 _PLAIN = frozenset({int, float, str, bytes, type(None)})
+
+
+def _joined(parts: list[list[Column]]) -> list[Column]:
+    """The columns of parts of rows, one behind another; `parts` is emptied meanwhile, so that little is there twice."""
+    by_column = [list(pieces) for pieces in zip(*parts, strict=True)]
+    parts.clear()
+    joined = []
+    for pieces in by_column:
+        joined.append(concat_columns(pieces))
+        pieces.clear()
+    return joined
 
 
 def _bytes(columns: Iterable[Column]) -> int:

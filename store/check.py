@@ -146,6 +146,8 @@ def _values(table: ColumnTable, group: RowGroupInfo) -> Iterator[str]:
         if recorded is not None and all(i in decoded for i in spec.column_ids):
             true = key_zone([decoded[i] for i in spec.column_ids], spec)
             yield from (f"key zone {spec.signature}: {what}" for what in _key_zone(recorded, true))
+            if table.key_run(spec.signature, group.group_id) not in (None, true.run):
+                yield f"key run {spec.signature}: other keys than the columns have"
 
 
 def _zone(recorded: ZoneMap, true: ZoneMap) -> Iterator[str]:

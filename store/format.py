@@ -22,7 +22,7 @@ Shadow tables. A table `t` in column format is the virtual table `t`, declared a
     t_cln_groups      one row per row group, see ROW_GROUPS_DDL
     t_cln_chunks      one row per column chunk: its zone map, then the chunk as a BLOB
     t_cln_tombstones  group_id, bitmap: ceil(row_count/8) bytes, bit k%8 of byte k//8 set = row k is gone
-    t_cln_keys        group_id, signature, lo, hi, flags: the key zones (store.keyindex)
+    t_cln_keys        group_id, signature, lo, hi, flags: the key zones (store.keyindex); run: key runs (store.keyrun)
 
 and, where t has neither an INTEGER PRIMARY KEY nor a key with an index of its own, an index t_cln_pin on the row
 part that never holds an entry: VACUUM numbers the rows of a table without any index anew, and the rowids of the
@@ -134,12 +134,14 @@ CHUNKS_DDL = """(
 TOMBSTONES_DDL = "(group_id INTEGER PRIMARY KEY, bitmap BLOB NOT NULL)"
 
 # lo, hi: canonical key bytes (store.keycode) of the smallest and largest key of the group without NULL.
+# run: the keys in order (store.keyrun); NULL where they are not integers, are few, or have no gap.
 KEYS_DDL = """(
     signature TEXT NOT NULL,
     group_id INTEGER NOT NULL,
     lo BLOB,
     hi BLOB,
     flags INTEGER NOT NULL,
+    run BLOB,
     PRIMARY KEY (signature, group_id)
 ) WITHOUT ROWID"""
 

@@ -1,15 +1,16 @@
-"""Key zones: per row group and key, the smallest and largest key, and whether a key occurs twice inside."""
+"""Key zones: per row group and key, the smallest and largest key, whether one occurs twice inside, and the key run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.store.keycode import KeySpec, Mask, exact_integers, key_bytes
+from colonnade.store.keyrun import make_run, pack
 from colonnade.store.values import Column, IntArray, Kind
 
 BOUND_BYTES = 256  # a longer bound is cut, so that a zone of 1 MB texts does not cost 2 MB
@@ -22,11 +23,17 @@ class KeyZone:
     lo, hi  bounds in canonical bytes (store.keycode): lo <= every key <= hi; the smallest and the
             largest key themselves unless cut to BOUND_BYTES. None: no row has a key
     unique  no key occurs twice inside the group; False may also mean that nobody looked
+    run     the keys themselves (store.keyrun), where all of them are integers: only on the way to the file
     """
 
     lo: bytes | None
     hi: bytes | None
     unique: bool
+    run: bytes | None = field(default=None, compare=False)
+
+    def without_run(self) -> KeyZone:
+        """What is kept in memory."""
+        return self if self.run is None else replace(self, run=None)
 
 
 EMPTY_ZONE = KeyZone(None, None, True)
@@ -50,7 +57,7 @@ def key_zone(columns: Sequence[Column], spec: KeySpec) -> KeyZone:
         first, last, unique = _int_extremes(known)
         ends = [column.take(np.array([first, last])) for column in columns]
         lo, hi = key_bytes(ends, spec.collations).to_pylist()
-        return KeyZone(lo, hi, unique)
+        return KeyZone(lo, hi, unique, make_run(known))
     return _bytes_zone(key_bytes(columns, spec.collations))
 
 
@@ -78,7 +85,7 @@ def _int_extremes(parts: Sequence[IntArray]) -> tuple[int, int, bool]:
         ascending = (values[1:] > values[:-1]) | ((values[1:] == values[:-1]) & ascending)
     if ascending.all():
         return 0, count - 1, True
-    codes = _pack(parts)
+    codes = pack(parts)
     if codes is None:
         order = np.lexsort(parts[::-1])
         same = np.ones(count - 1, bool)
@@ -86,25 +93,8 @@ def _int_extremes(parts: Sequence[IntArray]) -> tuple[int, int, bool]:
             in_order = values[order]
             same &= in_order[1:] == in_order[:-1]
         return int(order[0]), int(order[-1]), not same.any()
-    in_order = np.sort(codes)
-    return int(codes.argmin()), int(codes.argmax()), bool((in_order[1:] != in_order[:-1]).all())
-
-
-def _pack(parts: Sequence[IntArray]) -> IntArray | None:
-    """Composite integers as one int64 each, in the same order; None where their ranges do not fit."""
-    if len(parts) == 1:
-        return parts[0]
-    lows = [int(values.min()) for values in parts]
-    spans = [int(values.max()) - low + 1 for values, low in zip(parts, lows, strict=True)]
-    room = 1
-    for span in spans:
-        room *= span
-    if room >= 2**63:
-        return None
-    codes = parts[0] - lows[0]
-    for values, low, span in zip(parts[1:], lows[1:], spans[1:], strict=True):
-        codes = codes * span + (values - low)
-    return codes
+    in_order = np.sort(codes[0])
+    return int(codes[0].argmin()), int(codes[0].argmax()), bool((in_order[1:] != in_order[:-1]).all())
 
 
 def _bytes_zone(keys: pa.Array) -> KeyZone:

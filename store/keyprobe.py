@@ -1,7 +1,8 @@
 """Which of a batch of keys the row groups hold: what checks of a whole batch ask, never row by row.
 
 Zone maps and key zones leave out row groups, and prove keys of row groups whose integers have no gap. Of the others
-the columns of the key are decoded, a row group at a time, and searched; nothing of them is kept.
+the key run is asked, and where there is none the columns of the key are decoded, a row group at a time, and searched.
+Nothing of them is kept.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from colonnade.store import format as disk
 from colonnade.store.chunk import decode_chunk
 from colonnade.store.errors import Corrupt
 from colonnade.store.keycode import KeySpec, Mask, exact_integers, key_bytes
+from colonnade.store.keyrun import KeyRun, pack, packed, within
 from colonnade.store.scan import live_mask
 from colonnade.store.values import Column, IntArray, Kind, StorageClass
 
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
 class Effort:
     """What a look-up cost.
 
-    rows_read      keys that were decoded
+    rows_read      keys that were decoded, or compared with
     groups_proven  row groups decided by their zones alone, those that can hold none of the keys included
-    groups_read    row groups of which keys were decoded
+    groups_read    row groups of which keys were read
     """
 
     rows_read: int = 0
@@ -111,9 +112,9 @@ class KeyBatch:
     def firsts(self) -> IntArray:
         """For each key the first position in the batch that has it, (n,) int64."""
         if self.ints is not None:
-            packed = (self.ints[0], None) if len(self.ints) == 1 else pack_ranges(self.ints)
-            if packed is not None:
-                codes = packed[0]
+            one_each = pack(self.ints)
+            if one_each is not None:
+                codes = one_each[0]
                 if (codes[1:] > codes[:-1]).all():
                     return np.arange(len(codes))
                 _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
@@ -143,42 +144,19 @@ def _present(column: Column) -> Mask:
     return valid
 
 
-def pack_ranges(parts: Sequence[IntArray]) -> tuple[IntArray, list[tuple[int, int]]] | None:
-    """Keys of several integers as one int64 each, and the (min, max) of each part; None where these do not fit."""
-    ranges = _ranges(parts)
-    return None if ranges is None else (_packed(parts, ranges), ranges)
-
-
-def _ranges(parts: Sequence[IntArray]) -> list[tuple[int, int]] | None:
-    found = [(int(part.min()), int(part.max())) for part in parts]
-    room = 1
-    for low, high in found:
-        room *= high - low + 1
-    return found if room < 1 << 63 else None
-
-
-def _packed(parts: Sequence[IntArray], ranges: Sequence[tuple[int, int]]) -> IntArray:
-    codes = parts[0] - ranges[0][0]
-    for part, (low, high) in zip(parts[1:], ranges[1:], strict=True):
-        codes = codes * (high - low + 1) + (part - low)
-    return codes
-
-
 def _among_integers(wanted: Sequence[IntArray], held: Sequence[IntArray]) -> Mask | None:
     """Which of the wanted keys are held; None where an int64 cannot stand for the keys."""
     if len(held) == 1:
         return _in_sorted(wanted[0], _ascending(held[0]))
-    ranges = _ranges(held)
-    if ranges is None:
+    codes = pack(held)
+    if codes is None:
         return None
-    inside = np.ones(len(wanted[0]), bool)
-    for part, (low, high) in zip(wanted, ranges, strict=True):
-        inside &= (part >= low) & (part <= high)
-    rows = np.flatnonzero(inside)
+    in_order, ranges = _ascending(codes[0]), codes[1]
+    found = np.zeros(len(wanted[0]), bool)
+    rows = within(wanted, ranges)
     if len(rows):
-        codes = _packed([part[rows] for part in wanted], ranges)
-        inside[rows] = _in_sorted(codes, _ascending(_packed(held, ranges)))
-    return inside
+        found[rows] = _in_sorted(packed([part[rows] for part in wanted], ranges), in_order)
+    return found
 
 
 def _ascending(codes: IntArray) -> IntArray:
@@ -209,10 +187,28 @@ def held_by_groups(table: ColumnTable, spec: KeySpec, keys: KeyBatch, effort: Ef
             effort.groups_proven += 1
             continue
         rows = rows[~found[rows]]
-        found[rows] = keys.among(_live_columns(table, group, spec), rows)
-        effort.rows_read += group.live_count
+        found[rows] = _held_by(table, group, spec, keys, rows, effort)
         effort.groups_read += 1
     return found
+
+
+def _held_by(
+    table: ColumnTable, group: RowGroupInfo, spec: KeySpec, keys: KeyBatch, rows: IntArray, effort: Effort
+) -> Mask:
+    """Which of the keys `rows` a live row of the row group has: by its key run, or by decoding it."""
+    stored = table.key_run(spec.signature, group.group_id) if keys.ints is not None else None
+    if stored is not None and keys.ints is not None:
+        run = KeyRun(stored)
+        held = run.holds([part[rows] for part in keys.ints])
+        effort.rows_read += run.comparisons * len(rows)
+        if not group.dead_count or not held.any():
+            return held
+        rows_held = rows[held]  # by a row that may be dead
+        held[held] = keys.among(_live_columns(table, group, spec), rows_held)
+    else:
+        held = keys.among(_live_columns(table, group, spec), rows)
+    effort.rows_read += group.live_count
+    return held
 
 
 def _candidates(
@@ -245,11 +241,7 @@ def _int_range(zone: ZoneMap) -> tuple[int, int] | None:
 
 
 def _live_columns(table: ColumnTable, group: RowGroupInfo, spec: KeySpec) -> list[Column]:
-    pager, names = table.store.pager, table.names
-    columns = [
-        decode_chunk(pager.read_chunk(names, disk.chunk_id(group.group_id, column_id)))
-        for column_id in spec.column_ids
-    ]
+    columns = [decode_chunk(table.chunk(group, column_id)) for column_id in spec.column_ids]
     if any(len(column) != group.row_count for column in columns):
         raise Corrupt(f"row group {group.group_id}: columns of a key with other than {group.row_count} rows")
     live = live_mask(table.state().tombstones.get(group.group_id), group.row_count)

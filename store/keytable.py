@@ -1,4 +1,4 @@
-"""Key zones as rows of t_cln_keys."""
+"""Key zones and key runs as rows of t_cln_keys."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import apsw
 
-from colonnade.store.catalog import ShadowNames
+from colonnade.store.catalog import ShadowNames, fetch_one
 from colonnade.store.errors import Corrupt
 from colonnade.store.keyindex import KeyZone
 
@@ -34,6 +34,18 @@ def write_key_zones(
 ) -> None:
     """Puts key zones, over older ones of the same row groups."""
     db.executemany(
-        f"REPLACE INTO {table.keys}(signature, group_id, lo, hi, flags) VALUES(?, ?, ?, ?, ?)",
-        [(signature, group_id, z.lo, z.hi, _UNIQUE if z.unique else 0) for group_id, z in zones.items()],
+        f"REPLACE INTO {table.keys}(signature, group_id, lo, hi, flags, run) VALUES(?, ?, ?, ?, ?, ?)",
+        [
+            (signature, group_id, z.lo, z.hi, _UNIQUE if z.unique else 0, z.run)
+            for group_id, z in zones.items()
+        ],
     )
+
+
+def read_key_run(db: apsw.Connection, table: ShadowNames, signature: str, group_id: int) -> bytes | None:
+    """The key run of one key in one row group (store.keyrun); None where there is none."""
+    sql = f"SELECT run FROM {table.keys} WHERE signature=? AND group_id=?"
+    run = fetch_one(db, sql, (signature, group_id))
+    if not isinstance(run, bytes | None):
+        raise Corrupt(f"table {table.name}: a key run of row group {group_id} is damaged")
+    return run

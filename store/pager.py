@@ -189,8 +189,8 @@ class SqlitePager:
             (new_id, group_id),
         )
         self.db.execute(
-            f"INSERT INTO {table.keys}(signature, group_id, lo, hi, flags)"
-            f" SELECT signature, ?, lo, hi, flags FROM {table.keys} WHERE group_id=?",
+            f"INSERT INTO {table.keys}(signature, group_id, lo, hi, flags, run)"
+            f" SELECT signature, ?, lo, hi, flags, run FROM {table.keys} WHERE group_id=?",
             (new_id, group_id),
         )
         self.counters.of(table.key).groups_put += 1

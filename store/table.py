@@ -16,7 +16,7 @@ from colonnade.store.hints import WriteHints, declared_bytes, write_hints
 from colonnade.store.keycode import KeySpec
 from colonnade.store.keyfind import WantedKeys, find_keys
 from colonnade.store.keyindex import KeyZone
-from colonnade.store.keytable import read_key_zones, write_key_zones
+from colonnade.store.keytable import read_key_run, read_key_zones, write_key_zones
 from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.reads import RawRowGroup
 from colonnade.store.rowgroup import EncodedRowGroup
@@ -136,6 +136,10 @@ class ColumnTable:
             known[signature] = read_key_zones(self.store.db, self.names, signature)
         return known[signature]
 
+    def key_run(self, signature: str, group_id: int) -> bytes | None:
+        """The key run of a key in a row group (store.keyrun); None where there is none."""
+        return read_key_run(self.store.db, self.names, signature, group_id)
+
     def put_key_zones(self, signature: str, zones: Mapping[int, KeyZone]) -> None:
         """Records key zones of row groups that are there already."""
         with unnoticed(self.store.db):
@@ -201,7 +205,8 @@ class ColumnTable:
             write_meta(db, names, "stamp", stamp)
         # Scans hold the list they began with: a new list, never an append.
         self._state = TableState(stamp, [*before.groups, info], before.tombstones)
-        self._state.inherit(before, {i: chunk.zone for i, chunk in group.chunks.items()}, keys)
+        known = {signature: zone.without_run() for signature, zone in keys.items()}
+        self._state.inherit(before, {i: chunk.zone for i, chunk in group.chunks.items()}, known)
         return group_id
 
     def unchecked_groups(self) -> list[int]:
