@@ -131,7 +131,7 @@ class KeyRun:
     @property
     def comparisons(self) -> int:
         """How many keys a look-up compares with."""
-        return self.shift + 1
+        return int(self.shift) + 1
 
     def holds(self, parts: Sequence[IntArray]) -> Mask:
         """Which of the keys are in the run, (n,) bool."""
