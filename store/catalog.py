@@ -6,7 +6,7 @@ Nothing here is trusted: what a damaged file can get wrong is Corrupt.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -118,8 +118,15 @@ class TableInfo:
     key_specs: tuple[KeySpec, ...]
 
 
-def read_info(db: apsw.Connection, names: ShadowNames) -> TableInfo:
-    """Everything about a table in column format that its schema and its meta table say."""
+def read_infos(db: apsw.Connection, schema: str, names: Collection[str]) -> list[TableInfo]:
+    """Everything about these tables in column format that the schema and their meta tables say."""
+    if not names:
+        return []
+    relations = _relations(db, schema)
+    return [_read_info(db, ShadowNames(schema, name), relations) for name in names]
+
+
+def _read_info(db: apsw.Connection, names: ShadowNames, relations: _Relations) -> TableInfo:
     described = describe(db, names.schema, names.rows_name)
     entries = _column_entries(db, names)
     if [name.lower() for _, name, _ in entries] != [column.name.lower() for column in described]:
@@ -148,28 +155,51 @@ def read_info(db: apsw.Connection, names: ShadowNames) -> TableInfo:
         rowid_name=rowid_name,
         strict=strict,
         autoincrement=alias is not None and db.column_metadata(names.schema, names.rows_name, alias)[4],
-        guards=_guards(db, names),
+        guards=_guards(db, names, relations),
         key_specs=_key_specs(db, names, by_name, rowid_column),
     )
 
 
-def _guards(db: apsw.Connection, names: ShadowNames) -> Guards:
-    of_schema = f"{quote(names.schema)}.sqlite_schema"
-    # Own foreign keys, and those of others that refer to the table: the latter name the row part.
+@dataclass(frozen=True, slots=True)
+class _Relations:
+    """What concerns the tables of a schema from outside, by lower-case names, read for all of them at once.
+
+    children   tables with foreign keys
+    parents    tables that foreign keys refer to
+    triggered  tables with triggers
+    """
+
+    children: frozenset[str]
+    parents: frozenset[str]
+    triggered: frozenset[str]
+
+
+def _relations(db: apsw.Connection, schema: str) -> _Relations:
+    """Foreign keys of others name the row part of a table in column format."""
+    of_schema = f"{quote(schema)}.sqlite_schema"
     linked = fetch_all(
         db,
-        f"SELECT max(s.name = ? COLLATE NOCASE) FROM {of_schema} AS s JOIN pragma_foreign_key_list(s.name, ?) AS f"
-        " WHERE s.type = 'table' AND s.rootpage > 0"
-        ' AND (s.name = ? COLLATE NOCASE OR f."table" = ? COLLATE NOCASE)',
-        (names.rows_name, names.schema, names.rows_name, names.rows_name),
-    )[0][0]
-    triggers = fetch_all(
-        db,
-        f"SELECT 1 FROM {of_schema} WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE LIMIT 1",
-        (names.rows_name,),
+        f'SELECT DISTINCT s.name, f."table" FROM {of_schema} AS s JOIN pragma_foreign_key_list(s.name, ?) AS f'
+        " WHERE s.type = 'table' AND s.rootpage > 0",
+        (schema,),
     )
-    checks = "check" in table_sql(db, names.schema, names.rows_name).lower()
-    return Guards(foreign_keys=linked is not None, child=bool(linked), triggers=bool(triggers), checks=checks)
+    triggered = fetch_all(db, f"SELECT DISTINCT tbl_name FROM {of_schema} WHERE type = 'trigger'")
+    return _Relations(
+        frozenset(child.lower() for child, _ in linked),
+        frozenset(parent.lower() for _, parent in linked),
+        frozenset(name.lower() for (name,) in triggered),
+    )
+
+
+def _guards(db: apsw.Connection, names: ShadowNames, relations: _Relations) -> Guards:
+    rows_name = names.rows_name.lower()
+    child = rows_name in relations.children
+    return Guards(
+        foreign_keys=child or rows_name in relations.parents,
+        child=child,
+        triggers=rows_name in relations.triggered,
+        checks="check" in table_sql(db, names.schema, names.rows_name).lower(),
+    )
 
 
 def _column_entries(db: apsw.Connection, names: ShadowNames) -> list[tuple[int, str, int]]:

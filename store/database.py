@@ -16,7 +16,7 @@ from colonnade.store.catalog import (
     exact_name,
     fetch_one,
     quote,
-    read_info,
+    read_infos,
 )
 from colonnade.store.eligible import why_row_format
 from colonnade.store.errors import OperationalError
@@ -139,8 +139,8 @@ class Store:
         version, known = self.version(schema), self._schemas.get(schema)
         if known is None or known[0] != version:
             before, found = known[1] if known else {}, {}
-            for name in column_table_names(self.db, schema):
-                info = read_info(self.db, ShadowNames(schema, name))
+            for info in read_infos(self.db, schema, column_table_names(self.db, schema)):
+                name = info.names.name
                 table = before.get(name.lower())
                 # The same object as long as it is the same table: cursors count themselves in it.
                 same = table is not None and table.info == info

@@ -253,3 +253,16 @@ def test_a_table_named_like_another_and_a_suffix_may_turn_and_a_shadow_table_may
         "INSERT INTO sqlite_schema VALUES('table', 'f', 'f', 0, 'CREATE VIRTUAL TABLE f USING fts5(x)')"
     )
     assert store.ineligible("f_data") == "it may be a shadow table"
+
+
+def test_the_keys_of_a_schema_are_read_once_for_all_of_its_tables(store: Store) -> None:
+    for number in range(5):
+        store.db.execute(f"CREATE TABLE t{number}(a INTEGER PRIMARY KEY, b REFERENCES t{number // 2}(a))")
+        store.convert(f"t{number}")
+    store.invalidate()
+    seen: list[str] = []
+    store.db.exec_trace = lambda _cursor, sql, _bindings: bool(seen.append(sql)) or True
+    assert len(store.tables()) == 5
+    store.db.exec_trace = None
+    assert sum("foreign_key_list" in sql for sql in seen) == 1
+    assert all(table.info.guards.child and table.info.guards.foreign_keys for table in store.tables())
