@@ -1,4 +1,4 @@
-"""executemany of an INSERT around tables in column format, bulk load off: in batches as far as they are sound.
+"""INSERTs of many rows around tables in column format, bulk load off: in batches as far as they are sound.
 
 The program's own iterator of rows may run statements between two rows, and must find the rows before them stored:
 whoever runs a statement asks for `bring_in` first.
@@ -14,17 +14,19 @@ import apsw
 from colonnade.parameters import bindable
 from colonnade.plan import Plan
 from colonnade.sql.statement import Statement
+from colonnade.sql.volatile import is_volatile
 from colonnade.types import NATIVE, convert_binding
 
 if TYPE_CHECKING:
     from colonnade.cursor import Cursor
-    from colonnade.loader.immediate import Target
+    from colonnade.loader.immediate import BatchInsert, Target
     from colonnade.loader.rows import Chunk
     from colonnade.session import Session
     from colonnade.store.values import SQLiteValue
     from colonnade.writing import Writing
 
-_FEW_ROWS = 3  # so many are as quickly inserted one by one
+_FEW_ROWS = 3  # fewer are as quickly inserted one by one
+_FEW_RESULTS = 16  # of a query, which SQLite inserts in one go
 
 
 def adapt_value(place: int, value: Any) -> SQLiteValue:
@@ -36,7 +38,14 @@ def adapt_value(place: int, value: Any) -> SQLiteValue:
 def batch_target(session: Session, statement: Statement) -> Target | None:
     """What the rows of an executemany go to in batches; None where they have to be inserted one by one."""
     insert = statement.insert
-    if insert is None or statement.first != "INSERT" or session.hooked or session.bulk.pending:
+    one_row_each = insert is not None and insert.row_params and statement.first == "INSERT"
+    return _target(session, statement) if one_row_each else None
+
+
+def _target(session: Session, statement: Statement) -> Target | None:
+    """What an INSERT writes, if rows may be appended there; None where SQLite has to insert them."""
+    insert = statement.insert
+    if insert is None or session.hooked or session.hears_rows or session.bulk.pending:
         return None
     from colonnade.loader.immediate import find_target
 
@@ -57,7 +66,7 @@ class Batch:
 
         self._session, self._writing = session, writing
         self._cursor, self._plan, self._target = cursor, plan, target
-        self._insert = BatchInsert(session.store, target, adapt_value, session.bulk.stats)
+        self._insert = BatchInsert(session.store, target, adapt_value, bindable, session.bulk.stats)
         self._storing = False
         self.row_count = 0
         self.failed: Exception | None = None
@@ -70,7 +79,7 @@ class Batch:
 
     def _next(self, rows: Iterator[Any]) -> bool:
         """Insert a batch of them; False where there are no more."""
-        chunk = self._insert.read(rows, bindable)
+        chunk = self._insert.read(rows)
         if self.failed is not None:
             raise self.failed
         self._store(chunk)
@@ -83,7 +92,7 @@ class Batch:
         if self._storing or self.failed is not None:
             return
         try:
-            self._store(self._insert.waiting(bindable))
+            self._store(self._insert.waiting())
         except Exception as error:
             self.failed = error
 
@@ -100,7 +109,7 @@ class Batch:
                 rest = self._append(chunk)
             for row in rest:
                 self.row_count += self._writing.run_row(self._cursor, self._plan, row)
-        except apsw.ConstraintError:
+        except (apsw.ConstraintError, apsw.MismatchError):
             self._session.changes.note(0)
             raise
         finally:
@@ -108,20 +117,51 @@ class Batch:
 
     def _append(self, chunk: Chunk) -> Iterator[Any]:
         """Append what is sound of a chunk; returns the other rows."""
-        session, db = self._session, self._session.db
-        # While violations are counted a new parent takes some off the count, which only SQLite can do.
-        counted = bool(db.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0])
-        few = chunk.row_count < _FEW_ROWS
-        with session.changes.kept():
-            done = self._insert.append(chunk, trusted=not (few or counted or session.busy()))
-        if done.row_count:
-            assert done.lastrowid is not None
-            self.row_count += done.row_count
-            db.set_last_insert_rowid(done.lastrowid)
-            session.changes.unseen -= done.row_count
-            session.changes.note(1)
+        session, count = self._session, 0
+        if chunk.row_count >= _FEW_ROWS and may_append(session):
+            with session.changes.kept():
+                count, lastrowid = self._insert.append(chunk)
+        if count:
+            self.row_count += count
+            appended(session, count, lastrowid, last=1)
             self._writing.after(self._plan.statement, self._insert.ready(self._plan.text), ran=False)
-        return done.rest
+        return self._insert.parameters(chunk, count)
+
+
+def may_append(session: Session) -> bool:
+    """Whether rows may be appended by other means than the program's own statement, as things are.
+
+    While violations are counted a new parent takes some off the count, which only SQLite can do; and what is being
+    read would not outlive the switches that appending turns.
+    """
+    return not (session.db.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0] or session.busy())
+
+
+def appended(session: Session, count: int, lastrowid: int, *, last: int) -> None:
+    """Rows were appended that SQLite's counters do not know; `last` is what changes() says from now on."""
+    session.db.set_last_insert_rowid(lastrowid)
+    session.changes.unseen -= count
+    session.changes.note(last)
+
+
+class _Unsound(Exception):
+    """Some rows may break something, or are too few to matter."""
+
+
+def _append_all(insert: BatchInsert, parameters: Any) -> tuple[int, int]:
+    """Append all rows of a query; returns how many, and the rowid of the last. Raises _Unsound, or what SQLite does."""
+    rows = insert.results(parameters)
+    total = lastrowid = 0
+    while (chunk := insert.read(rows)).row_count:
+        if total == 0 and chunk.row_count < _FEW_RESULTS:
+            raise _Unsound
+        count, lastrowid = insert.append(chunk)
+        if count < chunk.row_count or chunk.error is not None:
+            raise chunk.error or _Unsound
+        total += count
+    if chunk.error is not None or not total:
+        raise chunk.error or _Unsound
+    return total, lastrowid
 
 
 class Batches:
@@ -139,6 +179,31 @@ class Batches:
             return batch.run(rows)
         finally:
             self.running.remove(batch)
+
+    def run_query(self, writing: Writing, plan: Plan, parameters: Any) -> int | None:
+        """Insert the rows that SQLite computes for an INSERT … SELECT or VALUES, if all of them are sound: then how
+        many. None: nothing was done, for there are few, or one may be bad, and the statement is SQLite's.
+        """
+        session, statement = self._session, plan.statement
+        insert = statement.insert
+        if insert is None or (insert.source == "VALUES" and insert.source_text.count("(") < _FEW_RESULTS):
+            return None
+        target = _target(session, statement)
+        if target is None or not may_append(session):
+            return None
+        if is_volatile(insert.source_text):  # it would be computed again for SQLite
+            return None
+        from colonnade.loader.immediate import BatchInsert
+
+        batch = BatchInsert(session.store, target, adapt_value, bindable, session.bulk.stats)
+        try:
+            with session.changes.kept(), session.db:
+                count, lastrowid = _append_all(batch, parameters)
+        except Exception:  # whatever it is, SQLite says it of the program's own text
+            return None
+        appended(session, count, lastrowid, last=count)
+        writing.after(statement, batch.ready(plan.text), ran=False)
+        return count
 
     def bring_in(self) -> None:
         """Another statement runs: the rows that were read so far must be there."""

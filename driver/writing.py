@@ -45,6 +45,8 @@ class Writing:
             special(self, cursor, plan, parameters)
             return
         with self.transaction(statement) as own:
+            if statement.verb == "INSERT" and self._insert_rows(cursor, plan, parameters):
+                return
             with self._steady():
                 ready = self._point(statement, parameters)
                 if ready is None:
@@ -55,12 +57,26 @@ class Writing:
                     self.after(statement, ready, ran=False)
                     return
                 ready = self.make_ready(statement, _adapted(parameters))
-            with session.instead(plan, self._as_run(plan, ready), parameters) as run:
-                cursor._run_native(run, parameters)
+            try:
+                with session.instead(plan, self._as_run(plan, ready), parameters) as run:
+                    cursor._run_native(run, parameters)
+            except (apsw.ConstraintError, apsw.MismatchError):
+                session.changes.ran()  # and has changed as many rows as SQLite says
+                raise
             if statement.returning and (own or ready.touched):
                 cursor._read_returning()  # COMMIT would end it, and no row can move while it writes
             session.note_reading(cursor)
             self.after(statement, ready)
+
+    def _insert_rows(self, cursor: Cursor, plan: Plan, parameters: Any) -> bool:
+        """Insert the many rows of a query in batches; whether that was done."""
+        session, insert = self._session, plan.statement.insert
+        if insert is None or insert.row_params or not session.router.looks_at(plan.statement):
+            return False
+        count = session.bulk.batches.run_query(self, plan, _adapted(parameters))
+        if count is not None:
+            session._show_count(cursor, plan, count)
+        return count is not None
 
     def _point(self, statement: Statement, parameters: Any) -> Ready | None:
         """What SQLite shall run, for the few kinds of statements that need no more than a look at rowids."""

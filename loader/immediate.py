@@ -1,9 +1,9 @@
 """Many rows of one INSERT with bulk load off: a batch is checked at once, and appended as far as it is sound.
 
-The rows of an executemany become a batch; types, NOT NULL and CHECK are evaluated for all of it, and its keys are
-looked up set by set (loader.batchkeys). The rows in front of the first that may break something are appended: as a
-row group if they make one, else to the row part, or to a table in row format. That row, and those behind it in the
-batch, are the caller's to insert one by one, so that SQLite itself raises what there is to raise.
+The rows of an executemany, or of a query, become a batch; types, NOT NULL and CHECK are evaluated for all of it, and
+its keys are looked up set by set (loader.batchkeys). The rows in front of the first that may break something are
+appended: as a row group if they make one, else to the row part, or to a table in row format. That row, and those behind
+it in the batch, are the caller's to insert as SQLite does, so that SQLite itself raises what there is to raise.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow as pa
 from colonnade.loader.append import Appender
 from colonnade.loader.batchkeys import BatchKeys, provable
 from colonnade.loader.rowcheck import RowChecker
-from colonnade.loader.rows import Adapt, Chunk, Intake, RowShape
+from colonnade.loader.rows import Adapt, Chunk, Intake, Pick, RowShape
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.writer import rowid_name
 from colonnade.sql.checks import bulk_reason
@@ -35,26 +35,11 @@ from colonnade.store.table import ColumnTable
 from colonnade.store.values import RowBatch, to_python
 
 _MANY_ROWS = 4096  # rows of a batch whose memory is worth giving back
-Bindable = Callable[[Any], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What became of a chunk.
-
-    row_count  how many rows from the first on were appended
-    lastrowid  of the last of them; None: no row
-    rest       the other rows as sets of parameters
-    """
-
-    row_count: int
-    lastrowid: int | None
-    rest: Iterator[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An INSERT of parameters alone, and the table that it writes.
+    """An INSERT, and the table that it writes.
 
     foreign_keys  whether the connection enforces them
     """
@@ -72,7 +57,7 @@ def find_target(
 
     foreign_keys  whether the connection enforces them
     """
-    if not (insert.plain and insert.row_params):
+    if not insert.plain or insert.source == "DEFAULT":
         return None
     home = home_of(db, insert.target.name, insert.target.schema)
     if home is None or fold(home) == "temp":
@@ -94,17 +79,32 @@ def _suits(insert: Insert, table: TableDef) -> bool:
         return False
     names = {fold(column.name) for column in table.columns}
     given = [column.name for column in table.columns] if insert.columns is None else insert.columns
-    return names.issuperset(map(fold, given)) and len(given) == len(insert.params)
+    fits = len(given) == len(insert.params) or not insert.row_params
+    return fits and names.issuperset(map(fold, given))
 
 
 class BatchInsert:
-    """One executemany of an INSERT that `suits`; alive for that statement."""
+    """The rows of one INSERT, or of an executemany of it; alive for that statement."""
 
-    def __init__(self, store: Store, target: Target, adapt: Adapt, stats: ConstraintStats) -> None:
-        """adapt: see RowShape; stats: where the checks of constraints are counted."""
+    def __init__(
+        self,
+        store: Store,
+        target: Target,
+        adapt: Adapt,
+        bindable: Callable[[Any], Any],
+        stats: ConstraintStats,
+    ) -> None:
+        """
+        adapt     see RowShape
+        bindable  a list, tuple or mapping with the parameters of one row, whatever they came as; or raises
+        stats     where the checks of constraints are counted
+        """
         self._store, self._target = store, target
         table = target.table
         self._shape = RowShape(table, target.insert.columns, adapt)
+        self._pick: Pick = tuple
+        if target.insert.row_params:
+            self._pick = self._shape.picker(target.insert, bindable)
         self._intake = Intake(self._shape.width)
         self._checker = RowChecker(store.db, table)
         self._much_unused = False
@@ -112,21 +112,28 @@ class BatchInsert:
 
     # --- rows in ---------------------------------------------------------------------------------------
 
-    def read(self, source: Iterator[Any], bindable: Bindable) -> Chunk:
-        """The rows that wait and more of `source`, a batch of them; no row at its end.
-
-        bindable  a list, tuple or mapping with the parameters of one row, whatever they came as; or raises
-        """
+    def read(self, source: Iterator[Any]) -> Chunk:
+        """The rows that wait and more of `source`, a batch of them; no row at its end."""
         if self._much_unused:  # Arrow would keep what the batch before took, for another of that size
             self._much_unused = False
             pa.default_memory_pool().release_unused()
         table = self._target.table
         most = self._store.batch_rows(table.name, table.schema)
-        return self._chunk(islice(source, max(0, most - self._intake.row_count)), bindable)
+        return self._chunk(islice(source, max(0, most - self._intake.row_count)))
 
-    def waiting(self, bindable: Bindable) -> Chunk:
+    def waiting(self) -> Chunk:
         """The rows read so far: another statement, of the program's own iterator, wants to see them."""
-        return self._chunk((), bindable)
+        return self._chunk(())
+
+    def results(self, parameters: Any) -> Iterator[Any]:
+        """The rows of an INSERT … SELECT or VALUES, as SQLite computes them; none that the INSERT adds is among them.
+
+        Raises what SQLite does, also for a wrong number of columns
+        """
+        text = f"WITH colonnade_rows AS MATERIALIZED ({self._target.insert.source_text}\n) SELECT * FROM colonnade_rows"
+        cursor = self._store.db.cursor()
+        cursor.exec_trace = lambda c, _text, _parameters: self._shape.check_width(len(c.getdescription()))
+        return iter(cursor.execute(text, parameters))
 
     def forget(self) -> None:
         """The rows that wait are undone, by a rollback."""
@@ -137,24 +144,21 @@ class BatchInsert:
         """How many rows were undone so: sqlite3 counts them."""
         return self._intake.forgotten
 
-    def _chunk(self, rows: Iterable[Any], bindable: Bindable) -> Chunk:
-        pick = self._shape.picker(self._target.insert, bindable)
-        return self._shape.chunk(self._store.db, rows, pick, self._intake)
+    def _chunk(self, rows: Iterable[Any]) -> Chunk:
+        return self._shape.chunk(self._store.db, rows, self._pick, self._intake)
 
     # --- rows out --------------------------------------------------------------------------------------
 
-    def append(self, chunk: Chunk, *, trusted: bool) -> Appended:
+    def append(self, chunk: Chunk) -> tuple[int, int]:
         """Append the rows in front of the first that may break something. In a transaction.
 
-        trusted  False: nothing may be appended, and all rows are the caller's
+        Returns how many these are, and the rowid of the last.
         """
-        count, lastrowid = 0, None
-        if trusted and chunk.row_count:
-            self._become_writer()
-            with self._store.db:
-                count, lastrowid = self._append(self._shape.shape(chunk))
-            self._much_unused = count >= _MANY_ROWS
-        return Appended(count, lastrowid, self._parameters(chunk, count))
+        self._become_writer()
+        with self._store.db:
+            count, lastrowid = self._append(self._shape.shape(chunk))
+        self._much_unused = count >= _MANY_ROWS
+        return count, lastrowid
 
     def _become_writer(self) -> None:
         """As SQLite would by the first row, before anything is read that must still hold when it writes."""
@@ -167,7 +171,7 @@ class BatchInsert:
         name = self._target.table.name if column_table is None else column_table.rows_name
         return f"{quote(self._target.table.schema)}.{quote(name)}"
 
-    def _append(self, batch: RowBatch) -> tuple[int, int | None]:
+    def _append(self, batch: RowBatch) -> tuple[int, int]:
         """How many rows were appended, and the rowid of the last."""
         problem = self._checker.first(batch, late=self._checker.late)
         if problem is not None:
@@ -178,20 +182,20 @@ class BatchInsert:
             batch = appender.fill_rowids(batch)
         batch = batch.slice(0, self._keys.sound_rows(batch))
         if not batch.row_count:
-            return 0, None
+            return 0, 0
         least = self._store.hints(self._target.table.name, self._target.table.schema).least_rows.value
         if appender is None or batch.row_count < least:
             return self._insert(batch, column_table, appender)
         return self._append_group(batch, appender)
 
-    def _append_group(self, batch: RowBatch, appender: Appender) -> tuple[int, int | None]:
+    def _append_group(self, batch: RowBatch, appender: Appender) -> tuple[int, int]:
         """A row group; the row with the largest rowid goes to the row part, where it belongs."""
         count = batch.row_count
         if appender.alias_position is not None:
             rowids = appender.rowids(batch)
             if not (rowids[1:] > rowids[:-1]).all():  # Router.after brings the largest to the row part
                 return count, appender.put(appender.prepare(batch), checked=True)[1]
-        lastrowid = None
+        lastrowid = 0
         if count > 1:
             lastrowid = appender.put(appender.prepare(batch.slice(0, count - 1)), checked=True)[1]
         inserted, last = self._insert(batch.slice(count - 1, 1), appender.table, appender)
@@ -199,7 +203,7 @@ class BatchInsert:
 
     def _insert(
         self, batch: RowBatch, column_table: ColumnTable | None, appender: Appender | None
-    ) -> tuple[int, int | None]:
+    ) -> tuple[int, int]:
         """Insert natively, up to the first row that SQLite refuses. Foreign keys are known to hold."""
         db, table = self._store.db, self._target.table
         columns = [quote(column.name) for column in table.columns if not column.generated]
@@ -220,14 +224,14 @@ class BatchInsert:
                 stack.enter_context(checks_ignored(db))
             db.executemany(sql, zip(*values, strict=True))
         count = db.total_changes() - before
-        return count, db.last_insert_rowid() if count else None
+        return count, db.last_insert_rowid()
 
     def ready(self, text: str) -> Ready:
         """What is to be looked after, as if `text` had inserted the rows."""
         table = self._column_table()
         return Ready(text) if table is None else Ready(text, (table,), written=(table.schema, table.name))
 
-    def _parameters(self, chunk: Chunk, start: int) -> Iterator[Any]:
+    def parameters(self, chunk: Chunk, start: int) -> Iterator[Any]:
         """The rows of a chunk from `start` on as parameters of the INSERT."""
         params = self._target.insert.params
         columns = [to_python(column.slice(start, chunk.row_count - start)) for column in chunk.given]

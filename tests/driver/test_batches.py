@@ -429,6 +429,48 @@ def test_many_rows_become_row_groups_and_the_largest_rowid_stays_in_the_row_part
     sides.close()
 
 
+QUERY = "INSERT INTO c(id, p, qa, qb, u, n) SELECT"
+
+
+@pytest.mark.parametrize("isolation_level", ["", None])
+def test_the_rows_of_a_query_go_in_without_thawing_any(
+    columns: str, isolation_level: str | None, thawed: list[str]
+) -> None:
+    sides = Sides(columns, isolation_level=isolation_level)
+    for start in (1000, 2000):
+        sides.both(
+            lambda c, start=start: c.execute(
+                f"{QUERY} p.id + ?, p.id, a, b, 'u' || (p.id + ?), 5 FROM p JOIN q ON q.b = 1000 - p.id / 3 ORDER BY 1",
+                (start, start),
+            )
+        )
+        sides.check("c")
+    sides.both(lambda c: c.execute("INSERT INTO c(p, n) SELECT p, n + 1 FROM c WHERE p IS NOT NULL"))
+    sides.both(lambda c: c.execute("INSERT INTO p SELECT id + 5000, name || '+', x FROM p"))
+    values = ", ".join(f"(NULL, {3 * n}, {n})" for n in range(1, 60))
+    sides.both(lambda c: c.execute(f"WITH w AS (SELECT 1) INSERT INTO c(id, p, n) VALUES {values}"))
+    assert thawed == []
+    sides.done()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "p.id % 200 + 200, p.id",
+        "p.id + 1000, p.id + (p.id = 150)",
+        "'x' || p.id, p.id",
+        "p.id + 1000, p.id, 1",
+    ],
+)
+def test_a_query_with_a_bad_row_adds_none_and_fails_as_in_sqlite(columns: str, bad: str) -> None:
+    sides = Sides(columns)
+    sides.both(lambda c: c.execute("INSERT INTO c(id, p) VALUES (9000, 3)"))
+    error = sides.both(lambda c: c.execute(f"INSERT INTO c(id, p) SELECT {bad} FROM p ORDER BY p.id"))
+    assert error[0] in ("IntegrityError", "OperationalError")
+    sides.check()
+    sides.done()
+
+
 def test_counters_tell_what_was_looked_at() -> None:
     sides = Sides("pqc")
     rows = [(None, 3 * n, None, n // 4, 1000 - n, None, None, None, 1) for n in range(1, 101)]
