@@ -78,7 +78,7 @@ def spliced(statement: Statement, schema: str, rows_name: str) -> str:
     alias = change.alias if change else insert.alias if insert else None
     table = f"{quote(schema)}.{quote(rows_name)}"
     # SQLite's message about a wrong column in the list of an INSERT has the alias, else the schema if it is given.
-    nameless = insert is not None and not insert.upsert and target.schema is not None
+    nameless = insert is not None and target.schema is not None and not _qualifies(insert, statement)
     if alias is None and not nameless:
         table += f" AS {quote(target.name)}"
     text = statement.text
@@ -95,6 +95,14 @@ def spliced(statement: Statement, schema: str, rows_name: str) -> str:
         rows = f"WITH {_OWN} AS MATERIALIZED ({source}\n) SELECT * FROM {_OWN} WHERE true "
         return f"{head}{table}{columns}{rows}{end}"
     return head + table + _without_schema(text, target.stop, stop, target.name) + end
+
+
+def _qualifies(insert: Insert, statement: Statement) -> bool:
+    """Whether an upsert may have the table's name before a column."""
+    if not insert.upsert:
+        return False
+    name, clauses = fold(insert.target.name), statement.text[insert.span[1] : statement.stop]
+    return any(fold(token.name) == name for token in tokens(clauses) if token.is_name)
 
 
 def _may_read(insert: Insert, text: str) -> bool:

@@ -26,7 +26,14 @@ from colonnade.store.catalog import (
     write_meta,
 )
 from colonnade.store.presence import column_table_names
-from colonnade.store.switches import DEFENSIVE, FOREIGN_KEYS, LEGACY_ALTER, WRITABLE_SCHEMA, switched
+from colonnade.store.switches import (
+    DEFENSIVE,
+    FOREIGN_KEYS,
+    LEGACY_ALTER,
+    WRITABLE_SCHEMA,
+    switched,
+    unnoticed,
+)
 
 Texts = dict[tuple[str, str], str]  # (type, name) -> sql
 
@@ -35,12 +42,14 @@ Texts = dict[tuple[str, str], str]  # (type, name) -> sql
 def renaming(db: apsw.Connection) -> Iterator[None]:
     """ALTER TABLE RENAME then leaves views alone and takes REFERENCES clauses along.
 
-    sqlite.org/lang_altertable.html: under legacy_alter_table references follow only with foreign keys on.
+    sqlite.org/lang_altertable.html: under legacy_alter_table references follow only with foreign keys on. With a
+    writable schema it does not mind indexes of tables that temporary ones of their names hide from it.
     """
     with ExitStack() as stack:
         stack.enter_context(switched(db, DEFENSIVE, False))
         stack.enter_context(switched(db, LEGACY_ALTER, True))
         stack.enter_context(switched(db, FOREIGN_KEYS, True))
+        stack.enter_context(switched(db, WRITABLE_SCHEMA, True))
         yield
 
 
@@ -113,8 +122,9 @@ def _statistics_kept(db: apsw.Connection, names: ShadowNames) -> Iterator[None]:
             found = fetch_all(db, f"SELECT {listed} FROM {place}.{table} WHERE tbl=?", (names.name,))
             kept.append((f"INSERT INTO {place}.{table}({listed}) VALUES({marks})", found))
     yield
-    for insert, rows in kept:
-        db.executemany(insert, rows)
+    with unnoticed(db):
+        for insert, rows in kept:
+            db.executemany(insert, rows)
 
 
 def rename_shadows(db: apsw.Connection, names: ShadowNames, new: ShadowNames) -> None:

@@ -120,6 +120,13 @@ def _triggers(table: _Candidate) -> str | None:
     return None
 
 
+def _hidden(table: _Candidate) -> str | None:
+    """ALTER TABLE RENAME takes the temporary table for the one that the table's indexes are on."""
+    if fetch_one(table.db, "SELECT 1 FROM temp.sqlite_schema WHERE name=? COLLATE NOCASE", (table.name,)):
+        return "a temporary table or view of that name hides it"
+    return None
+
+
 def _names_taken(table: _Candidate) -> str | None:
     for suffix in (*disk.SHADOW_SUFFIXES, disk.PIN):
         name = table.name + suffix
@@ -140,6 +147,7 @@ RULES: tuple[Callable[[_Candidate], str | None], ...] = (
     _collations,
     _keys,
     _triggers,
+    _hidden,
     _names_taken,
 )
 

@@ -89,4 +89,4 @@ KINDS = (
     *(add_column, add_column, rename_table, rename_column, drop_column, drop_column, new_table, new_table),
     *(drop_table, new_index, new_index, drop_index, new_view, drop_view, drop_trigger, maintenance),
 )
-ALTERING = (add_column, rename_table, rename_column, drop_column)
+ALTERING = (add_column, rename_table, rename_column, drop_column, maintenance)

@@ -219,9 +219,13 @@ def test_a_subquery_of_returning_sees_each_row_as_it_is_inserted() -> None:
 
 @pytest.mark.parametrize("place", ["t", "main.t", "aux.s"])
 def test_a_wrong_column_is_told_with_the_schema_if_that_was_given(place: str) -> None:
-    made = [f"CREATE TABLE {table}(a)" for table in ("t", "aux.s")]
+    made = [f"CREATE TABLE {table}(a UNIQUE)" for table in ("t", "aux.s")]
     rows = [f"INSERT INTO {table} VALUES(1), (2)" for table in ("t", "aux.s")]
-    assert_equal(*made, *rows, f"INSERT INTO {place}(b) VALUES(3)", attached=True)
+    upserts = [
+        f"INSERT INTO {place}({column}) VALUES(1) ON CONFLICT(a) DO UPDATE SET a = {new}"
+        for column, new in (("b", "4"), ("b", "excluded.a"), ("a", "excluded.a + t.a"), ("a", "s.a + 7"))
+    ]
+    assert_equal(*made, *rows, f"INSERT INTO {place}(b) VALUES(3)", *upserts, attached=True)
 
 
 _FAMILY = (
@@ -271,4 +275,57 @@ def test_executemany_into_a_parent_that_a_child_refers_to_wrongly_is_no_error() 
         *("CREATE TABLE t(a REFERENCES q)", "CREATE TABLE c(a REFERENCES t)"),
         Step("given", "INSERT INTO t VALUES(?)", [(1,), (2,), (3,), (4,)], "many"),
         storage_format="auto",
+    )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *(
+            "INSERT INTO main.t VALUES(5, 6)",
+            "INSERT INTO o VALUES(1), (2)",
+            "CREATE TRIGGER g AFTER INSERT ON o BEGIN SELECT 1; END",
+        ),
+        *(
+            "CREATE TRIGGER g AFTER DELETE ON main.t BEGIN SELECT 1; END",
+            "ALTER TABLE o ADD COLUMN n",
+        ),
+        *(
+            "ALTER TABLE main.t ADD COLUMN n",
+            "ALTER TABLE main.t RENAME TO u",
+            "DROP TABLE main.t",
+            "UPDATE o SET a = 8",
+        ),
+        *("CREATE INDEX main.j ON t(a)", "DROP INDEX i", "CREATE TABLE x(a REFERENCES t)", "REINDEX"),
+    ],
+)
+def test_a_temporary_table_may_have_the_name_of_a_table_with_an_index(statement: str) -> None:
+    assert_equal(
+        *(
+            "CREATE TABLE t(a, b)",
+            "CREATE INDEX i ON t(b)",
+            "CREATE TABLE o(a REFERENCES t(b))",
+            "CREATE INDEX k ON o(a)",
+        ),
+        *("INSERT INTO t VALUES(1, 2), (3, 4)", "INSERT INTO o VALUES(2), (4)", "CREATE TEMP TABLE t(x)"),
+        *(
+            statement,
+            "INSERT INTO main.t VALUES(7, 8)",
+            "SELECT * FROM main.t",
+            "DROP TABLE temp.t",
+            "SELECT * FROM t",
+        ),
+        foreign_keys=False,
+    )
+
+
+def test_figures_of_analyze_are_no_rows_of_the_program() -> None:
+    assert_equal(
+        *(
+            "CREATE TABLE t(a, b)",
+            "CREATE INDEX i ON t(a)",
+            "INSERT INTO t VALUES(1, 2), (3, 4), (5, 6)",
+            "ANALYZE",
+        ),
+        *("ALTER TABLE t RENAME COLUMN b TO c", "SELECT last_insert_rowid()"),
     )
