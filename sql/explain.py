@@ -39,7 +39,7 @@ def explained(table: ColumnTable, text: str) -> str:
         return f"SEARCH {_FORMAT} ROWID ({_conditions(table, rowid + columns)})"
     if not columns:
         return f"SCAN {_FORMAT}"
-    if any(term.op is Op.EQ and term.position in _leading(table) for term in columns):
+    if plan.key or any(term.op is Op.EQ and term.position in _leading(table) for term in columns):
         return f"SEARCH {_FORMAT} KEY ({_conditions(table, columns)})"
     return f"SCAN {_FORMAT} ZONE MAPS ({_conditions(table, columns)})"
 

@@ -124,19 +124,40 @@ class IntKeys:
         return at if self.positions is None else self.positions[at]
 
 
-@dataclass(frozen=True, slots=True)
 class ByteKeys:
-    """The keys of a row group as canonical bytes, null where a part is NULL."""
+    """The keys of a row group as canonical bytes, null where a part is NULL.
 
-    keys: pa.Array
+    They are sorted when they are searched for a few keys a second time, which pays from then on.
+    """
+
+    def __init__(self, keys: pa.Array) -> None:
+        self._keys, self._searched = keys, False
+        self._order: pa.Array | None = None
 
     @property
     def nbytes(self) -> int:
-        return int(self.keys.nbytes)
+        return int(self._keys.nbytes) + 8 * len(self._keys)
 
     def find(self, wanted: WantedKeys) -> IntArray:
-        mask = pc.is_in(self.keys, value_set=wanted.codes, skip_nulls=True)
+        """The positions of rows with these keys."""
+        if len(wanted) <= _FEW:
+            if self._searched:
+                return self._search(wanted.codes.to_pylist())
+            self._searched = True
+        mask = pc.is_in(self._keys, value_set=wanted.codes, skip_nulls=True)
         return np.flatnonzero(mask.to_numpy(zero_copy_only=False))
+
+    def _search(self, codes: Sequence[bytes]) -> IntArray:
+        keys = self._keys
+        if self._order is None:
+            self._order = pc.array_sort_indices(keys, null_placement="at_end")
+        order, present, found = self._order, len(keys) - keys.null_count, []
+        for code in codes:
+            at = bisect_left(range(present), code, key=lambda number: keys[order[number].as_py()].as_py())
+            while at < present and keys[order[at].as_py()].as_py() == code:
+                found.append(order[at].as_py())
+                at += 1
+        return np.array(found, np.int64)
 
 
 def find_keys(table: ColumnTable, spec: KeySpec, wanted: WantedKeys) -> IntArray:

@@ -16,6 +16,8 @@ import apsw
 
 from colonnade.store import reads
 from colonnade.store.catalog import ColumnAffinity, quote
+from colonnade.store.keycode import KeySpec
+from colonnade.store.keyfind import WantedKeys
 from colonnade.store.prune import (
     DOWNWARD,
     Compared,
@@ -26,7 +28,7 @@ from colonnade.store.prune import (
 )
 from colonnade.store.scan import RowidRange
 from colonnade.store.stats import column_share, rowid_share
-from colonnade.store.values import RowBatch, SQLiteValue
+from colonnade.store.values import Column, RowBatch, SQLiteValue, from_python
 
 if TYPE_CHECKING:
     from colonnade.store.table import ColumnTable
@@ -45,7 +47,7 @@ _LAST_SEPARATE_COLUMN = 63  # bit 63 of colUsed stands for it and all columns af
 ROWID = -1
 
 # Costs are about microseconds: a row through the cursor, and a row that a filter over a block rules out.
-_ROW_COST, _FILTERED_ROW_COST, _LOOK_UP_COST = 1.0, 0.02, 20.0
+_ROW_COST, _FILTERED_ROW_COST, _LOOK_UP_COST, _KEY_COST = 1.0, 0.02, 20.0, 100.0
 # Two such scans cost more than one of the whole table. Otherwise SQLite would run `a<1 OR b<1` as a scan for
 # each side, and the rows would not come in rowid order as they do from an ordinary table without indexes.
 _OR_SAFE_SHARE = 0.6
@@ -69,6 +71,15 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyPart:
+    """A column of a key, and the one value that it shall equal."""
+
+    column_id: int
+    collation: str
+    value: Column
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """How to read the table.
 
@@ -76,27 +87,41 @@ class Plan:
     rowid_at   argument with the rowid to look up, None for a scan
     terms      what rules out rows of a scan
     backward   the scan goes from the largest rowid to the smallest
+    key        terms that are equalities with all columns of a key of the table, in the key's order; or none
     """
 
     positions: tuple[int, ...]
     rowid_at: int | None = None
     terms: tuple[Term, ...] = ()
     backward: bool = False
+    key: tuple[int, ...] = ()
 
     def encode(self) -> str:
         terms = [[t.position, t.op.value, t.argument, t.collation, t.is_null, t.certain] for t in self.terms]
-        return json.dumps([self.positions, self.rowid_at, terms, self.backward])
+        return json.dumps([self.positions, self.rowid_at, terms, self.backward, self.key])
 
     @staticmethod
     @lru_cache(maxsize=256)
     def decode(text: str) -> Plan:
-        positions, rowid_at, terms, backward = json.loads(text)
+        positions, rowid_at, terms, backward, key = json.loads(text)
         return Plan(
             tuple(positions),
             rowid_at,
             tuple(Term(p, Op(op), at, collation, null, sure) for p, op, at, collation, null, sure in terms),
             backward,
+            tuple(key),
         )
+
+    @staticmethod
+    def _key_part(table: ColumnTable, term: Term, arguments: Sequence[SQLiteValue]) -> KeyPart | None:
+        """What a column of a key shall equal; None where a conversion could make more keys equal it."""
+        value, affinity = arguments[term.argument], table.info.affinities[term.position]
+        fits = (
+            isinstance(value, int | float) if affinity is ColumnAffinity.NUMERIC else isinstance(value, str)
+        )
+        if not fits or affinity not in (ColumnAffinity.NUMERIC, ColumnAffinity.TEXT):
+            return None
+        return KeyPart(table.column_ids[term.position], term.collation, from_python([value]))
 
     def without_look_up(self) -> Plan:
         """The same rows by a scan of the rowid's range, which finds all rows that share it."""
@@ -127,6 +152,13 @@ class Plan:
                 exact.append((f"{quote(column.name)} = ? COLLATE {quote(term.collation)}", value))
         if span is None:
             return iter(())
+        if self.key and not table.state().unchecked:
+            found = [self._key_part(table, self.terms[number], arguments) for number in self.key]
+            parts = [part for part in found if part is not None]
+            if len(parts) == len(found):
+                spec = KeySpec(tuple(part.column_id for part in parts), tuple(p.collation for p in parts))
+                wanted = WantedKeys([part.value for part in parts], spec.collations)
+                return reads.with_key(table, column_ids, span, table.find_keys(spec, wanted), exact)
         return reads.filtered(table, column_ids, span, conditions, exact, backward=self.backward)
 
 
@@ -176,8 +208,11 @@ def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
     info.orderByConsumed = info.nOrderBy == 1 and info.get_aOrderBy_iColumn(0) in (ROWID, alias)
     if look_up is None:
         backward = bool(info.orderByConsumed and info.get_aOrderBy_desc(0))
-        info.idxStr = Plan(positions, None, tuple(terms), backward).encode()
+        key = () if backward else _whole_key(table, terms)
+        info.idxStr = Plan(positions, None, tuple(terms), backward, key).encode()
         _set_cost(table, info, terms)
+        if key:
+            info.estimatedRows, info.estimatedCost = 1, _KEY_COST
         return
     for term in range(info.nConstraint):
         info.set_aConstraintUsage_argvIndex(term, 0)
@@ -186,6 +221,20 @@ def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
     if not table.unchecked_groups():  # rows that are not validated may share a rowid
         info.idxFlags = apsw.SQLITE_INDEX_SCAN_UNIQUE
     info.estimatedRows, info.estimatedCost = 1, _LOOK_UP_COST
+
+
+def _whole_key(table: ColumnTable, terms: Sequence[Term]) -> tuple[int, ...]:
+    """The terms that give each column of some key of the table a value, compared as the key compares."""
+    given = {
+        (table.column_ids[term.position], term.collation): number
+        for number, term in enumerate(terms)
+        if term.position != ROWID and term.op is Op.EQ and not term.is_null
+    }
+    for spec in table.key_specs():
+        parts = list(zip(spec.column_ids, (name.upper() for name in spec.collations), strict=True))
+        if all(part in given for part in parts):
+            return tuple(given[part] for part in parts)
+    return ()
 
 
 def _term(info: apsw.IndexInfo, i: int, op: Op, position: int, argument: int, code: int) -> Term:

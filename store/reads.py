@@ -12,6 +12,7 @@ from colonnade.store.chunk import ChunkReader, decode_chunk
 from colonnade.store.errors import Corrupt
 from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.prune import Condition
+from colonnade.store.rowpart import to_batch
 from colonnade.store.scan import (
     GroupReader,
     RowidRange,
@@ -110,6 +111,23 @@ def filtered(
         return _merged(table, groups, column_ids, span, conditions, rows)
     mirror = with_true_rowids(rows)  # which is also the way there
     return with_true_rowids(_merged(table, groups, column_ids, span, conditions, mirror, backward=True))
+
+
+def with_key(
+    table: ColumnTable,
+    column_ids: Sequence[int],
+    span: RowidRange,
+    rowids: IntArray,
+    exact: Sequence[tuple[str, SQLiteValue]],
+) -> Iterator[RowBatch]:
+    """The rows of row groups with these rowids, and those of the row part that satisfy `exact`, in rowid order."""
+    hot = table.row_part.held(column_ids, (span.first, span.last), exact)
+    if not len(rowids):
+        return hot
+    state = table.state()
+    rows = [(rowid, row(table, state, rowid, column_ids)) for rowid in rowids.tolist()]
+    found = to_batch([(rowid, *values) for rowid, values in rows if values is not None], len(column_ids))
+    return merge([Source(int(rowids[0]), lambda: iter((found,))), Source(INT64_MIN, lambda: hot)])
 
 
 def _chosen(
