@@ -167,9 +167,8 @@ class Write:
         change = self.change
         sources = f"{self.text[self.target.start : self.target.stop]} AS {self.alias}"
         if change.from_ is not None:
-            sources += (
-                f", ({self._pieces.cut(change.from_ + len('FROM'), self._pieces.behind(change.from_))}\n)"
-            )
+            inner = self._pieces.cut(change.from_ + len("FROM"), self._pieces.behind(change.from_))
+            sources = f"{inner}\n, {sources}"  # in parentheses a lone subquery would lose its alias
         where = (
             "" if change.where is None else self._pieces.cut(change.where, self._pieces.behind(change.where))
         )

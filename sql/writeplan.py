@@ -195,7 +195,7 @@ class _Planner:
         sources = f"{statement.text[target.start : target.stop]} AS {alias}"
         if change.from_ is not None:
             inner = pieces.cut(change.from_ + len("FROM"), pieces.behind(change.from_))
-            sources += f", ({inner}\n)"
+            sources = f"{inner}\n, {sources}"  # in parentheses a lone subquery would lose its alias
         if is_volatile(f"{with_clause} {sources} {where} {order}"):
             raise NotThawable("a WHERE that may match other rows when it is evaluated again")
         assigned = frozenset(self._column_name(name) for name in change.assigned)

@@ -329,3 +329,21 @@ def test_figures_of_analyze_are_no_rows_of_the_program() -> None:
         ),
         *("ALTER TABLE t RENAME COLUMN b TO c", "SELECT last_insert_rowid()"),
     )
+
+
+@pytest.mark.parametrize(
+    "sources", ["(SELECT rowid AS n, * FROM s) AS f", "s AS f LEFT JOIN s AS n USING (n)", "s AS f -- all"]
+)
+def test_update_from_finds_its_rows_in_bulk_load(sources: str) -> None:
+    insert = Step("given", "INSERT INTO t VALUES(?, ?)", [(4, 4), (5, 5)], "many")
+    assert_equal(
+        *("CREATE TABLE t(a UNIQUE, b)", "CREATE TABLE s(n, b)", "INSERT INTO s VALUES(2, 1), (4, 3)"),
+        "INSERT INTO t VALUES(1, 1), (2, 2)",
+        Step(
+            "bulk",
+            "",
+            (insert, Step("given", f"UPDATE t AS u SET b = f.b FROM {sources}\nWHERE u.a = f.n")),
+            "bulk",
+        ),
+        f"UPDATE t AS u SET b = f.b + 5 FROM {sources}\nWHERE u.a = f.n",
+    )
