@@ -184,7 +184,7 @@ class Writing:
                     session.changes.note(count)
             raise
         if db.in_transaction:
-            self._end(before)
+            self._end(before, statement)
 
     def _never_ran(self, statement: Statement, error: BaseException) -> bool:
         """Whether SQLite could not even prepare a statement, and so leaves changes() as it is."""
@@ -202,8 +202,14 @@ class Writing:
         else:
             self._undo(before)
 
-    def _end(self, before: int) -> None:
-        """COMMIT. If a deferred foreign key forbids it the statement has failed, and changed nothing."""
+    def _end(self, before: int, ran: Statement | None = None) -> None:
+        """COMMIT. If a deferred foreign key forbids it the statement has failed, and changed nothing.
+
+        ran   the statement, if it went well; what its foreign key actions changed SQLite counts all the same
+        """
+        changes = self._session.changes
+        if ran is not None:  # with RETURNING its own rows are not counted yet
+            before = max(before, changes.total_changes() - (0 if ran.returning else changes.changes()))
         try:
             self._session.settle()
             self._session.db.execute("COMMIT")

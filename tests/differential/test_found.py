@@ -347,3 +347,20 @@ def test_update_from_finds_its_rows_in_bulk_load(sources: str) -> None:
         ),
         f"UPDATE t AS u SET b = f.b + 5 FROM {sources}\nWHERE u.a = f.n",
     )
+
+
+@pytest.mark.parametrize("returned", ["", " RETURNING a"])
+def test_rows_that_actions_changed_count_though_a_deferred_foreign_key_forbids_the_statement(
+    returned: str,
+) -> None:
+    assert_equal(
+        "CREATE TABLE p(a INTEGER PRIMARY KEY, b REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE TABLE c(b REFERENCES p ON UPDATE CASCADE ON DELETE SET NULL)",
+        *("INSERT INTO p VALUES(1, NULL), (2, 1)", "INSERT INTO c VALUES(1), (1), (2)"),
+        *(
+            f"UPDATE p SET a = a + 5, b = 9{returned}",
+            _COUNTERS,
+            f"DELETE FROM p WHERE a = 1{returned}",
+            _COUNTERS,
+        ),
+    )
