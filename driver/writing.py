@@ -133,7 +133,9 @@ class Writing:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
         session, statement = self._session, plan.statement
         session.let_go(cursor)
-        if not session.router.looks_at(statement):
+        with session.changes.kept():  # to read a schema anew counts as a statement that changes no row
+            thaws = session.router.looks_at(statement)
+        if not thaws:
             ready = self.make_ready(statement, ())
             with session.instead(plan, self._as_run(plan, ready), None) as run:
                 count = cursor._run_many(run, rows)

@@ -429,6 +429,16 @@ def test_many_rows_become_row_groups_and_the_largest_rowid_stays_in_the_row_part
     sides.close()
 
 
+def test_a_row_that_cannot_be_bound_leaves_changes_as_they_were() -> None:
+    sides = Sides("pqc")
+    sides.both(lambda c: c.connection.rollback())
+    sides.both(lambda c: c.execute("DELETE FROM c WHERE id > 190"))
+    sides.both(lambda c: c.connection.rollback())
+    assert sides.many(INSERT, [(None, 1 << 70, None, None, None, None, None, None, 1)])[0] == "OverflowError"
+    sides.both(lambda c: c.connection.rollback())
+    sides.done()
+
+
 QUERY = "INSERT INTO c(id, p, qa, qb, u, n) SELECT"
 
 
