@@ -125,6 +125,8 @@ class Thaw:
         return rows
 
     def _probe(self, probe: Probe, rows: Sequence[tuple[Any, ...]], plan: WritePlan) -> None:
+        if probe.drawn is not None and any(row[probe.drawn] is None for row in rows):
+            raise NotThawable("a foreign key of the rowid that SQLite draws")
         if len(rows) == 1 and self._probe_rowid(probe, rows[0], plan):
             return
         columns = [

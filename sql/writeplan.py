@@ -37,6 +37,7 @@ class Probe:
     collations  by which SQLite compares them
     places      where the values are in a row of the plan's query, or of `supplied`
     affinities  of the columns that the values are stored in first: those of the target
+    drawn       of the places, that of the rowid in a foreign key: for NULL SQLite draws one, which nobody knows yet
     """
 
     table: TableDef
@@ -44,6 +45,7 @@ class Probe:
     collations: tuple[str, ...]
     places: tuple[int, ...]
     affinities: tuple[Affinity, ...]
+    drawn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +291,11 @@ class _Planner:
     def _probes(self, places: dict[str, int]) -> tuple[Probe, ...]:
         """One for each key whose columns all have a place; in a new row any other column is NULL."""
         found = []
+        alias, inserts = fold(self.table.rowid_alias or "rowid"), self.statement.insert is not None
         for names, key in self._key_columns():
             if not all(name in places for name in names):
+                if inserts and isinstance(key, ForeignKeyDef) and alias in names and alias not in places:
+                    raise NotThawable("a foreign key of the rowid that SQLite draws")
                 continue
             where = tuple(places[name] for name in names)
             affinities = tuple(self._affinity(name) for name in names)
@@ -298,7 +303,8 @@ class _Planner:
                 parent = self._parent(key)
                 if parent is not None and parent.is_column:
                     collations = check_comparison(self.table, key, parent)
-                    found.append(Probe(parent, key.parent_columns, collations, where, affinities))
+                    drawn = places[alias] if inserts and alias in names else None
+                    found.append(Probe(parent, key.parent_columns, collations, where, affinities, drawn))
             elif self.table.is_column:
                 collations = ("BINARY",) if key is None else key.collations  # type: ignore[attr-defined]
                 found.append(Probe(self.table, names, collations, where, affinities))

@@ -164,3 +164,27 @@ def test_a_row_thawed_in_a_savepoint_is_frozen_again_when_that_is_rolled_back(
         assert db.execute("SELECT n FROM p WHERE id = 300").fetchone() == (300 % 7,)
     db.execute("COMMIT")
     assert db.execute("SELECT count(*), sum(id) FROM p").fetchone() == (ROWS, ROWS * (ROWS + 1) // 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("INSERT INTO f(v) VALUES (?)", (7,)),
+        ("INSERT INTO f VALUES (?, ?)", (None, 8)),
+        ("INSERT INTO f VALUES (NULL, ?)", (8,)),
+        ("INSERT INTO f SELECT NULL, ?", (9,)),
+        ("INSERT INTO f DEFAULT VALUES", ()),
+        ("UPDATE f SET v = ? WHERE id = 3", (1,)),
+    ],
+)
+def test_a_rowid_that_sqlite_draws_finds_its_parent(
+    db: colonnade.Connection, plain: sqlite3.Connection, text: str, values: tuple[Any, ...]
+) -> None:
+    for connection in (db, plain):
+        connection.execute("CREATE TABLE f(id INTEGER PRIMARY KEY REFERENCES p, v)")
+        connection.execute("INSERT INTO f VALUES (3, 1)")
+    for _ in range(2):
+        assert outcome(db, text, values)[:2] == outcome(plain, text, values)[:2]
+        assert list(db.execute("SELECT * FROM f")) == list(plain.execute("SELECT * FROM f"))
+    formats = {row[0]: row[1] for row in db.execute("PRAGMA storage_report")}
+    assert text.startswith("INSERT") or formats["p"] == "column"
