@@ -180,41 +180,58 @@ def held_by_groups(table: ColumnTable, spec: KeySpec, keys: KeyBatch, effort: Ef
     for group in table.state().groups:
         if not group.live_count or found.all():
             continue
-        rows, proven = _candidates(table, group, spec, keys)
-        if proven:
+        rows, full = _candidates(table, group, spec, keys)
+        rows = rows[~found[rows]]
+        if not len(rows) or (full and not group.dead_count):
             found[rows] = True
-        if proven or not len(rows):
             effort.groups_proven += 1
             continue
-        rows = rows[~found[rows]]
-        found[rows] = _held_by(table, group, spec, keys, rows, effort)
+        found[rows] = _held_by(table, group, spec, keys, rows, effort, full=full)
         effort.groups_read += 1
     return found
 
 
 def _held_by(
-    table: ColumnTable, group: RowGroupInfo, spec: KeySpec, keys: KeyBatch, rows: IntArray, effort: Effort
+    table: ColumnTable,
+    group: RowGroupInfo,
+    spec: KeySpec,
+    keys: KeyBatch,
+    rows: IntArray,
+    effort: Effort,
+    *,
+    full: bool,
 ) -> Mask:
-    """Which of the keys `rows` a live row of the row group has: by its key run, or by decoding it."""
-    stored = table.key_run(spec.signature, group.group_id) if keys.ints is not None else None
-    if stored is not None and keys.ints is not None:
-        run = KeyRun(stored)
+    """Which of the keys `rows` a live row of the row group has: by its key run, or by decoding it.
+
+    full  some row of it has each of these keys, be it a dead one
+    """
+    run = None if full or keys.ints is None else _run(table, group, spec)
+    if not full and (run is None or keys.ints is None):
+        effort.rows_read += group.live_count
+        return keys.among(_live_columns(table, group, spec), rows)
+    held = np.ones(len(rows), bool)
+    if run is not None and keys.ints is not None:
         held = run.holds([part[rows] for part in keys.ints])
         effort.rows_read += run.comparisons * len(rows)
-        if not group.dead_count or not held.any():
-            return held
-        rows_held = rows[held]  # by a row that may be dead
-        held[held] = keys.among(_live_columns(table, group, spec), rows_held)
-    else:
-        held = keys.among(_live_columns(table, group, spec), rows)
-    effort.rows_read += group.live_count
+    hits = np.flatnonzero(held)
+    if group.dead_count and len(hits):
+        dead = _dead_columns(table, group, spec)
+        effort.rows_read += group.dead_count
+        held[hits[keys.among(dead, rows[hits])]] = False
     return held
+
+
+def _run(table: ColumnTable, group: RowGroupInfo, spec: KeySpec) -> KeyRun | None:
+    """The key run of a row group in which no key occurs twice, so that one of a dead row is gone with it."""
+    zone = table.key_zones(spec.signature).get(group.group_id)
+    stored = table.key_run(spec.signature, group.group_id) if zone is not None and zone.unique else None
+    return None if stored is None else KeyRun(stored)
 
 
 def _candidates(
     table: ColumnTable, group: RowGroupInfo, spec: KeySpec, keys: KeyBatch
 ) -> tuple[IntArray, bool]:
-    """The keys that a row group may hold by its zones, and whether it holds all of these for certain."""
+    """The keys that a row group may hold by its zones, and whether it has a row, dead or alive, for each of these."""
     zone = table.key_zones(spec.signature).get(group.group_id)
     if zone is not None and zone.lo is None:
         return np.zeros(0, np.int64), False
@@ -226,7 +243,7 @@ def _candidates(
             if bounds is not None:
                 rows = rows[(part[rows] >= bounds[0]) & (part[rows] <= bounds[1])]
         low, high = ranges[0]
-        full = high - low + 1 == group.row_count and not group.dead_count and chunks[0].null_count == 0  # type: ignore[union-attr]
+        full = high - low + 1 == group.row_count and chunks[0].null_count == 0  # type: ignore[union-attr]
         return rows, full and len(ranges) == 1 and zone is not None and zone.unique
     if zone is not None and zone.lo is not None and zone.hi is not None:
         return keys.between_codes(zone.lo, zone.hi), False
@@ -246,3 +263,10 @@ def _live_columns(table: ColumnTable, group: RowGroupInfo, spec: KeySpec) -> lis
         raise Corrupt(f"row group {group.group_id}: columns of a key with other than {group.row_count} rows")
     live = live_mask(table.state().tombstones.get(group.group_id), group.row_count)
     return columns if live is None else [column.take(np.flatnonzero(live)) for column in columns]
+
+
+def _dead_columns(table: ColumnTable, group: RowGroupInfo, spec: KeySpec) -> list[Column]:
+    live = live_mask(table.state().tombstones.get(group.group_id), group.row_count)
+    dead = np.zeros(0, np.int64) if live is None else np.flatnonzero(~live)
+    reader = table.reader(group)
+    return [reader.take(column_id, dead) for column_id in spec.column_ids]

@@ -113,6 +113,20 @@ def test_a_batch_finds_the_live_rows_through_runs_and_by_decoding(table: Any) ->
     assert look_up(table, pairs, mixed, effort) == [False, True, False, False]
 
 
+def test_rows_that_are_gone_from_a_row_group_without_gaps_are_not_found(table: Any) -> None:
+    store = table.store
+    store.db.execute("CREATE TABLE full(id INTEGER PRIMARY KEY)")
+    store.db.executemany("INSERT INTO full VALUES (?)", [(n,) for n in range(1, 5001)])
+    full = store.convert("full")
+    full.freeze()
+    full.delete(np.arange(3, 5000, 1000))
+    effort = Effort()
+    wanted = list(range(0, 5003))
+    held = look_up(full, full.key_specs()[0], [(n,) for n in wanted], effort)
+    assert held == [1 <= n < 5000 and n % 1000 != 3 for n in wanted]
+    assert effort.rows_read == 5  # the dead ones
+
+
 def test_few_keys_cost_few_comparisons(table: Any) -> None:
     pairs = max(table.key_specs(), key=lambda spec: len(spec.column_ids))
     effort = Effort()
