@@ -188,6 +188,7 @@ class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits)
                 script=script,
                 script_path=script_path,
                 observer=observer,
+                convert=self._session.storage_format != "row",
             )
         except Exception as error:
             raise translate(error) from None

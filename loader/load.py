@@ -17,7 +17,7 @@ from colonnade.loader.options import LoadOptions
 from colonnade.loader.pipeline import in_order, worker_count
 from colonnade.loader.quarantine import Quarantine
 from colonnade.loader.report import LoadReport, TableReport, pager_figures, peak_rss_bytes
-from colonnade.loader.settle import Debt, finish, validate_debt
+from colonnade.loader.settle import Debt, TableKey, finish, validate_debt
 from colonnade.loader.sources import LoadError, SourceFile, Task, find_sources
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.tableload import BadRows, Frame, Piece, TableLoad
@@ -55,12 +55,14 @@ def load_files(
     script: str | None = None,
     script_path: str = "the schema",
     observer: Observer | None = None,
+    convert: bool = True,
 ) -> LoadReport:
     """Load sources into the tables that they name, all or nothing.
 
     sources  paths of files and directories (see sources.find), and (table, data) for anything with
              `__arrow_c_stream__` and frames of pandas
     script   CREATE TABLE statements to run first, in the same transaction
+    convert  False: tables in row format are so again at the end
     Raises   LoadError for input that cannot be read, OperationalError if a transaction is open; the load
              is rolled back by any error
     Violations of keys are not raised: they are in the report, whose `committed` says what became of the
@@ -72,7 +74,8 @@ def load_files(
     store.memory_limit = options.memory_limit or limit
     store.batch_size = options.batch_size or size
     try:
-        return _Load(store, options, observer or _Silent()).run(sources, script or "", script_path)
+        load = _Load(store, options, observer or _Silent(), convert=convert)
+        return load.run(sources, script or "", script_path)
     finally:
         store.memory_limit, store.batch_size = limit, size
 
@@ -94,8 +97,10 @@ class _Silent:
 class _Load:
     """One load from start to end; what its steps share."""
 
-    def __init__(self, store: Store, options: LoadOptions, observer: Observer) -> None:
+    def __init__(self, store: Store, options: LoadOptions, observer: Observer, *, convert: bool) -> None:
         self.store = store
+        self._convert = convert
+        self._returning: set[TableKey] = set()
         self.options = options
         self.observer = observer
         self.report = LoadReport(store.db.filename, options.on_violation)
@@ -204,6 +209,8 @@ class _Load:
         reason = bulk_reason(definition)
         if self.store.table(definition.name, definition.schema) is None:
             reason = reason or self.store.ineligible(definition.name, definition.schema)
+            if not self._convert:
+                self._returning.add((fold(definition.schema), fold(definition.name)))
         if reason is not None:
             self.report.warnings.append(f"{definition.name} is loaded row by row: {reason}")
             return TableWriter(self.store, definition, column_format=False)
@@ -267,7 +274,7 @@ class _Load:
         seconds = time.perf_counter() - started
         reports[-1].phases["validate"] = seconds
         if not self.found.total or self.options.on_violation == "quarantine":
-            finish(self.store, keys, shrink=True)
+            finish(self.store, keys, shrink=True, returning=self._returning)
         for definition, report in zip(definitions, reports, strict=True):
             self.ledger.drop(definition.name)
             table = self.store.table(definition.name, definition.schema)

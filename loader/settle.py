@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from colonnade.loader.checking import ValidateLimits
@@ -77,16 +77,20 @@ class _Counted:
         self.sink.add(batch)
 
 
-def finish(store: Store, tables: Iterable[TableKey], *, shrink: bool = False) -> None:
+def finish(
+    store: Store, tables: Iterable[TableKey], *, shrink: bool = False, returning: Collection[TableKey] = ()
+) -> None:
     """Make validated tables ordinary: row groups checked, the largest rowid in the row part.
 
-    shrink: a table that turned to column format for a handful of rows returns to row format.
+    shrink     a table that turned to column format for a handful of rows returns to row format
+    returning  tables that return to row format
     """
     for schema, name in tables:
         table = store.table(name, schema)
         if table is None:
             continue
-        if shrink and table.row_count() < store.hints(name, schema).least_rows.value:
+        small = shrink and table.row_count() < store.hints(name, schema).least_rows.value
+        if small or (schema, name) in returning:
             store.restore(name, schema)
             continue
         table.mark_checked()

@@ -184,6 +184,7 @@ def thawed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+@pytest.mark.storage_format("auto", "row", reason="some of its tables are to be in row format")
 @pytest.mark.parametrize("batch_size", [0, 30])
 @pytest.mark.parametrize("isolation_level", ["", None])
 def test_sound_rows_go_in_without_thawing_any(

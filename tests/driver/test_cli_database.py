@@ -8,6 +8,7 @@ import resource
 import shutil
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,7 @@ def test_a_full_database_leaves_it_as_it_was_and_the_connection_usable(loaded: S
 # --- check and stats ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.storage_format("auto", "column", reason="about what a load in column format leaves")
 def test_check_finds_a_flipped_byte_in_a_chunk(shell: Shell) -> None:
     assert shell.load(f"p={big(shell)}") == 0, shell.err
     assert shell.run("check", shell.db) == 0
@@ -144,6 +146,7 @@ def test_check_finds_keys_that_another_program_broke(loaded: Shell) -> None:
     assert {v["rowid"] for v in json.loads(loaded.out)["keys"]} == {5, 15, 25}
 
 
+@pytest.mark.storage_format("auto", "column", reason="about what a load in column format leaves")
 def test_stats_shows_tables_hints_and_pages(shell: Shell) -> None:
     assert shell.load(f"p={big(shell)}") == 0
     assert shell.run("stats", shell.db) == 0
@@ -161,3 +164,19 @@ def test_an_empty_database(shell: Shell, command: str) -> None:
     assert shell.run(command, "t.db") == 0
     assert shell.run(command, "t.db", "--json") == 0
     json.loads(shell.out)
+
+
+def test_a_load_keeps_tables_in_row_format_if_the_storage_format_is_row(tmp_path: Path) -> None:
+    rows = 20_000
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{n},x{n}\n" for n in range(rows)))
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "t.csv").write_text("a,b\n7,y\n")
+    with closing(colonnade.connect(tmp_path / "t.db")) as connection:
+        connection.execute("PRAGMA storage_format = row")
+        connection.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT)")
+        report = connection.load(tmp_path / "t.csv")
+        assert report.tables[0].format == "row"
+        again = connection.load(tmp_path / "again")
+        assert (again.committed, again.violation_counts) == (False, {"t: PRIMARY KEY (a)": 1})
+    with closing(sqlite3.connect(tmp_path / "t.db")) as plain:
+        assert plain.execute("SELECT count(*), max(b) FROM t").fetchall() == [(rows, "x9999")]

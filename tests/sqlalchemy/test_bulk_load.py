@@ -51,6 +51,7 @@ def test_a_connection_may_be_given_as_well(engine: Engine) -> None:
         assert len(connection.execute(select(Artist)).all()) == 2
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_a_broken_key_is_told_at_the_end_of_the_block(engine: Engine) -> None:
     with Session(engine) as session:
         with pytest.raises(exc.IntegrityError) as caught, bulk_load(session):
@@ -64,6 +65,7 @@ def test_a_broken_key_is_told_at_the_end_of_the_block(engine: Engine) -> None:
         assert session.scalars(select(Artist)).all() == []
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_an_error_in_the_block_is_not_hidden_by_those_of_keys(engine: Engine) -> None:
     with Session(engine) as session:
         with pytest.raises(exc.OperationalError, match="no such table"), bulk_load(session, batch_size=7):  # noqa: PT012
@@ -131,6 +133,7 @@ def test_an_engine_can_be_in_bulk_load_from_the_start(url: str, arguments: dict[
     engine.dispose()
 
 
+@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 def test_an_async_session_loads_in_bulk_by_run_sync(tmp_path: Path) -> None:
     async def load() -> None:
         engine = create_async_engine(f"colonnade+aio:///{tmp_path}/store.db")
