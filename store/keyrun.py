@@ -37,7 +37,7 @@ _MAGIC = b"CLR1"
 _HEADER = struct.Struct("<4sIIBBBB")
 _CHECKED = 8  # bytes before those that the CRC covers
 _LEAST_KEYS = 1024  # fewer are decoded as quickly
-_SHIFTS = (4, 5, 6, 7)
+_SHIFTS = (5, 6)  # smaller steps take more bytes, larger ones more comparisons
 _WIDTHS = (1, 2, 4, 8)
 
 

@@ -121,7 +121,7 @@ def test_rows_that_are_gone_from_a_row_group_without_gaps_are_not_found(table: A
     full.freeze()
     full.delete(np.arange(3, 5000, 1000))
     effort = Effort()
-    wanted = list(range(0, 5003))
+    wanted = list(range(5003))
     held = look_up(full, full.key_specs()[0], [(n,) for n in wanted], effort)
     assert held == [1 <= n < 5000 and n % 1000 != 3 for n in wanted]
     assert effort.rows_read == 5  # the dead ones
