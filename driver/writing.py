@@ -201,6 +201,8 @@ class Writing:
         code = getattr(error, "extendedresult", 0)
         if isinstance(error, apsw.ConstraintError) and code != apsw.SQLITE_CONSTRAINT_DATATYPE:
             self._end(before)
+        elif isinstance(error, apsw.Error):
+            self._undo(max(before, self._session.changes.total_changes()))  # what its actions changed counts
         else:
             self._undo(before)
 

@@ -194,7 +194,7 @@ def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
             continue
         code = info.get_aConstraint_op(i)
         op, position = _OPS.get(code), info.get_aConstraint_iColumn(i)
-        if op is None:
+        if op is None or _is_unreadable(info, i):
             continue
         if position == alias:
             position = ROWID
@@ -246,6 +246,15 @@ def _term(info: apsw.IndexInfo, i: int, op: Op, position: int, argument: int, co
         is_null=code == apsw.SQLITE_INDEX_CONSTRAINT_IS,
         certain=info.get_aConstraint_rhs(i) is not None,
     )
+
+
+def _is_unreadable(info: apsw.IndexInfo, i: int) -> bool:
+    """Whether the value compared with is a text that is not UTF-8, which no Python code can be given."""
+    try:
+        info.get_aConstraint_rhs(i)
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 def _wanted(used: set[int], count: int, alias: int | None) -> tuple[int, ...]:

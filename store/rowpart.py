@@ -12,7 +12,7 @@ import numpy as np
 
 from colonnade.store.catalog import TableInfo, fetch_one, quote
 from colonnade.store.rawtext import read_rows
-from colonnade.store.switches import moving_rows
+from colonnade.store.switches import Guards, moving_rows
 from colonnade.store.values import (
     INT64_MAX,
     INT64_MIN,
@@ -165,7 +165,18 @@ class RowPart:
         """
         guards, db = self._info.guards, self._db
         if guards.foreign_keys and not guards.child and not db.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
-            guards = self._parent_guards
+            rows = list(rows)
+            try:
+                self._insert_guarded(rows, self._parent_guards)
+            except (
+                apsw.SQLError
+            ):  # before the first row: a child refers to the table wrongly, and is deferred
+                self._insert_guarded(rows, guards)
+            return
+        self._insert_guarded(rows, guards)
+
+    def _insert_guarded(self, rows: Iterable[Sequence[SQLiteValue]], guards: Guards) -> None:
+        db = self._db
         if guards.any or self._info.autoincrement:
             with moving_rows(db, guards), self._sequence_kept():
                 db.executemany(self._insert, rows)

@@ -364,3 +364,40 @@ def test_rows_that_actions_changed_count_though_a_deferred_foreign_key_forbids_t
             _COUNTERS,
         ),
     )
+
+
+def test_parents_thaw_though_a_child_refers_to_them_wrongly() -> None:
+    assert_equal(
+        *("CREATE TABLE p(a UNIQUE, b)", "CREATE TABLE c(a REFERENCES p DEFERRABLE INITIALLY DEFERRED)"),
+        *(
+            "INSERT OR IGNORE INTO p VALUES(1, 2)",
+            "PRAGMA foreign_keys = off",
+            "INSERT INTO p VALUES(3, 4), (5, 6)",
+        ),
+        *(
+            "PRAGMA foreign_keys = on",
+            "CREATE TRIGGER g AFTER INSERT ON p BEGIN SELECT 1; END",
+            "SELECT * FROM p",
+        ),
+    )
+
+
+def test_a_text_that_is_not_utf8_is_looked_for() -> None:
+    assert_equal(
+        *("CREATE TABLE t(a, b)", "INSERT INTO t VALUES(CAST(x'fe' AS TEXT), 1), ('a', 2), (3, 3)"),
+        *(
+            f"SELECT hex(a), b FROM t WHERE a {op} CAST(x'fe' AS TEXT)"
+            for op in ("=", "<", ">=", "IS", "IS NOT")
+        ),
+        "UPDATE t SET b = 7 WHERE a = CAST(x'fe' AS TEXT)",
+        "SELECT b FROM t WHERE rowid < CAST(x'fe' AS TEXT)",
+    )
+
+
+def test_rows_that_actions_changed_count_though_one_of_them_cannot_be() -> None:
+    assert_equal(
+        *("CREATE TABLE p(a INTEGER PRIMARY KEY)", "CREATE TABLE c(b REFERENCES p ON DELETE SET NULL)"),
+        "CREATE TABLE d(a INTEGER PRIMARY KEY REFERENCES p ON DELETE SET NULL)",
+        *("INSERT INTO p VALUES(1), (2)", "INSERT INTO c VALUES(1), (1)", "INSERT INTO d VALUES(1), (2)"),
+        *("DELETE FROM p WHERE a = 1", _COUNTERS, "SELECT * FROM c"),
+    )
