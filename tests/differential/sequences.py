@@ -79,6 +79,7 @@ class _Maker:
     triggers: bool
     bulks: bool
     attached: bool
+    on_file: bool
     switched: bool = False
     model: Model = field(default_factory=Model)
     steps: list[Step] = field(default_factory=list)
@@ -240,7 +241,7 @@ class _Maker:
             (self.loop, 2),
             (self.bulk, 6 if self.bulks else 0),
             (lambda: self.freeze(self.table()), 12 if self.frozen_by_steps else 0),
-            (self.attach, 1 if self.attached else 0),
+            (self.attach, 2 if self.attached and self.on_file else 0),
             (self.statement, 55),
         ]
         makers, weights = zip(*steps, strict=True)
@@ -255,7 +256,7 @@ def sequence(seed: int) -> Sequence:
     r.raw_text = r.random() < 0.1
     on_file, attached = r.random() < 0.12, r.random() < 0.2
     triggered = r.random() < (0.4 if theme == "views" else 0.1)
-    maker = _Maker(r, theme, storage_format == "auto", triggered, r.random() < 0.25, attached)
+    maker = _Maker(r, theme, storage_format == "auto", triggered, r.random() < 0.25, attached, on_file)
     maker.start()
     for _ in range(r.choice((8, 14, 20))):
         maker.one()

@@ -126,7 +126,9 @@ class _Side:
     def attach(self, step: Step) -> Outcome:
         """Detach the second database and attach it again."""
         before = self.run(Step(step.kind, "DETACH aux"))
-        return self.run(Step(step.kind, f"ATTACH '{self.attached_path}' AS aux")) | {"before": before}
+        return self.run(Step(step.kind, f"ATTACH '{self.attached_path}' AS aux")) | {
+            "before": before.get("error")
+        }
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         return list(self.db.execute(sql).fetchall())
