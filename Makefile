@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 SCALE ?= 1
 # A run of the tests in another storage format than the default; tests that choose their format are not repeated.
 EACH_FORMAT = for format in column row; do COLONNADE_STORAGE_FORMAT=$$format $(BIN)/python -m pytest -n auto
+# What of the tests shows a program's face of the driver: quick enough to be run twice each time.
+FACE = $(foreach part,blob compatibility connection differential dump functions,tests/driver/test_$(part).py) tests/sqlalchemy/test_music_store.py
 
 .PHONY: help demo test test-all bench lint clean
 
@@ -23,7 +25,7 @@ demo: $(VENV)/installed ## generate TPC-H at scale 0.1, load it with every key c
 
 test: $(VENV)/installed ## the test suite (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n auto -m 'not slow'
-	set -e; $(EACH_FORMAT) -m 'not slow' tests/driver tests/sqlalchemy tests/sql; done
+	COLONNADE_STORAGE_FORMAT=column $(BIN)/python -m pytest -n auto -m 'not slow' $(FACE)
 
 test-all: $(VENV)/installed ## the test suite with its long runs in each storage format, CPython's tests on each Python found
 	$(BIN)/python -m pytest -n auto

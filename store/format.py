@@ -1,12 +1,12 @@
-"""The on-disk format, versions 1 and 2: shadow tables and column chunks. The only description of it.
+"""The on-disk format, versions 2 and 3: shadow tables and column chunks. The only description of it.
 
 Shadow tables. A table `t` in column format is the virtual table `t`, declared as
 `CREATE VIRTUAL TABLE t USING colonnade`, and six ordinary tables beside it in the same schema:
 
     t_cln_rows        the row part: the user's own table, renamed, with all its constraints
     t_cln_meta        key, value: one row per fact about the table
-        'version'       1, or 2 for a table with a column that some row group has no chunk of; what reads only
-                        version 1 refuses such a table
+        'version'       2, or 3 for a table with a column that some row group has no chunk of; what reads only
+                        version 2 refuses such a table. Version 1 had no key runs, and is refused here
         'ddl'           the user's CREATE TABLE text
         'next_group'    the next row group id; ids are never used twice, not even after a delete
         'next_column'   the next column id
@@ -79,7 +79,7 @@ from __future__ import annotations
 
 import struct
 
-FIRST_VERSION, ADDED_COLUMNS_VERSION = 1, 2
+FIRST_VERSION, ADDED_COLUMNS_VERSION = 2, 3
 VERSIONS = (FIRST_VERSION, ADDED_COLUMNS_VERSION)
 CHUNK_MAGIC = b"CLN1"
 CHUNK_HEADER = struct.Struct("<4sBBBBIIII")

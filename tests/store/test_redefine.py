@@ -55,15 +55,15 @@ def test_only_a_table_with_such_row_groups_has_the_newer_format_version(
     store.db.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT)")
     table = store.convert("t")
     table = change(store, "ALTER TABLE t ADD COLUMN c DEFAULT 1")
-    assert read_meta(store.db, table.names, "version") == 1
+    assert read_meta(store.db, table.names, "version") == 2
     store.db.execute("INSERT INTO t_cln_rows VALUES(1, 'x', 1), (2, 'y', 2)")
     table.freeze()
     table = change(store, "ALTER TABLE t ADD COLUMN d DEFAULT x'07'", "ALTER TABLE t RENAME COLUMN d TO e")
-    assert read_meta(store.db, table.names, "version") == 2
+    assert read_meta(store.db, table.names, "version") == 3
     again = open_store()
     assert again.db.execute("SELECT * FROM t").fetchall() == [(1, "x", 1, b"\x07"), (2, "y", 2, b"\x07")]
     table = change(store, "ALTER TABLE t DROP COLUMN e")
-    assert read_meta(store.db, table.names, "version") == 1
+    assert read_meta(store.db, table.names, "version") == 2
     assert read_meta(store.db, table.names, "default 4") is None
 
 
