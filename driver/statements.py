@@ -113,7 +113,10 @@ class Statements(Base):
         """SQLite's error of an ordinary table, where it has another one for a table in column format."""
         if self._plain or not isinstance(error, apsw.SQLError) or not str(error).startswith(_SAID_OTHERWISE):
             return error
-        return self._twin().error(sql) or error
+        try:
+            return self._twin().error(sql) or error
+        except apsw.Error:  # a limit of the program's own forbids to read the schema
+            return error
 
     def _note_views(self, views: Iterable[str]) -> None:
         """Queries of these views do not simply go to SQLite; nor of those before, which a ROLLBACK may bring back."""

@@ -30,10 +30,9 @@ def quote(name: str) -> str:
 def column_table_names(db: apsw.Connection, schema: str) -> list[str]:
     """The names of the tables of a schema that are in column format, as their DDL spells them."""
     rows = db.execute(
-        f"SELECT name, sql FROM {quote(schema)}.sqlite_schema"
-        " WHERE type='table' AND rootpage=0 AND sql LIKE 'create virtual table%' ORDER BY name"
+        f"SELECT name, sql FROM {quote(schema)}.sqlite_schema WHERE type='table' AND rootpage=0 ORDER BY name"
     )
-    return [name for name, sql in rows if _USES_MODULE.search(sql)]
+    return [name for name, sql in rows if _USES_MODULE.search(sql or "")]
 
 
 class Presence:
