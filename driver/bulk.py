@@ -46,7 +46,8 @@ class Bulk:
 
     @property
     def active(self) -> bool:
-        return self.enabled or self.pending or bool(self.batches.running)
+        load = self._load
+        return bool(self.batches.running) or (load is not None and (load.enabled or load.pending))
 
     def switch(self, on: bool) -> None:
         """PRAGMA bulk_load = on, or off: all that is owed is validated first, and if that fails it stays on.

@@ -53,6 +53,7 @@ class Cursor:
         "_counting",
         "_cursor",
         "_held_count",
+        "_noted",
         "_rows",
         "connection",
         "description",
@@ -79,6 +80,7 @@ class Cursor:
         self._converters: Converters | None = None
         self._counting = False  # a RETURNING statement sets rowcount when its last row was read
         self._held_count: int | None = None  # to this, where its rows were read ahead
+        self._noted = False  # the session knows that it may be in the middle of its rows
         self._closed = False
         self._arraysize = 1
         self.description: Description | None = None

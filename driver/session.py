@@ -144,7 +144,7 @@ class Session:
         if plan.reads and not (self.connection._unverified or self.bulk.active):
             self._deferring = False
             cursor._run_query(plan, parameters)
-            self._reading.add(cursor)
+            self.note_reading(cursor)
             return
         if plan.empty:
             return
@@ -290,11 +290,14 @@ class Session:
 
     def note_reading(self, cursor: Cursor) -> None:
         """The cursor may be in the middle of its rows from now on."""
-        self._reading.add(cursor)
+        if not cursor._noted:
+            cursor._noted = True
+            self._reading.add(cursor)
 
     def let_go(self, cursor: Cursor) -> None:
         """A cursor runs another statement: of the one before, which nobody reads any more, SQLite holds no table."""
-        if cursor in self._reading:
+        if cursor._noted:
+            cursor._noted = False
             self._reading.discard(cursor)
             cursor._let_go()
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from colonnade.store.state import TableState
     from colonnade.store.table import ColumnTable
 
-Values = list[SQLiteValue]
-_NOTHING: Values = []
+Values = Sequence[SQLiteValue]
+_NOTHING: Values = ()
 _NO_BATCHES: Iterator[RowBatch] = iter(())
 _FIRST_ROWS, _GROWTH, _MOST_ROWS = 64, 4, 4096  # rows turned into Python objects at a time
 
@@ -58,7 +58,9 @@ class TableCursor:
         self._columns = []
 
     def Filter(self, number: int, text: str | None, arguments: tuple[SQLiteValue, ...]) -> None:  # noqa: N802
-        self._stop()
+        if self._open:
+            self._stop()
+        self._done = True
         plan = Plan.decode(text)
         self._wanted = plan.positions
         # One more list for the rowids: SQLite's column number for them, -1, is then an index like the others.
@@ -82,8 +84,15 @@ class TableCursor:
                 return
             rowid = bounds[0]
         row = reads.row(self._table, state, rowid, ids)
-        if row is not None:
-            self._show([rowid], [[value] for value in row])
+        if row is None:
+            return
+        self._at, self._count, self._done = 0, 1, False
+        columns, rowids = self._columns, (rowid,)
+        columns[-1] = rowids
+        if self._alias is not None:
+            columns[self._alias] = rowids
+        for position, value in zip(self._wanted, row, strict=True):
+            columns[position] = (value,)
 
     def _begin(self, batches: Iterator[RowBatch]) -> None:
         self._batches, self._count = batches, 0
@@ -121,7 +130,10 @@ class TableCursor:
     def Next(self) -> None:  # noqa: N802
         self._at = at = self._at + 1
         if at == self._count:
-            self._advance()
+            if self._open:
+                self._advance()
+            else:
+                self._done = True
 
     def Column(self, position: int) -> SQLiteValue:  # noqa: N802
         return self._columns[position][self._at]
@@ -130,4 +142,5 @@ class TableCursor:
         return self._columns[-1][self._at]
 
     def Close(self) -> None:  # noqa: N802
-        self._stop()
+        if self._open:
+            self._stop()

@@ -330,7 +330,10 @@ class GroupReader:
             at = rowid - group.first_rowid  # no gap and none twice: the place follows from the rowid
             if not 0 <= at < group.row_count:
                 return None
-            if self.value(self._rowid_column, at) == rowid:
+            read = self.at_hand.get(self._rowid_column)
+            if read is None:
+                read = self.at_hand[self._rowid_column] = self.single(self._rowid_column)
+            if read(at) == rowid:
                 return at if self.is_live(at) else None
         block_rows = self._chunk(self._rowid_column).block_rows
         start = self._first_step(rowid, block_rows) * block_rows
