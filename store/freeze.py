@@ -150,10 +150,7 @@ def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
 def with_tombstones(bitmap: bytes | None, row_count: int, positions: IntArray) -> bytes:
     """A tombstone bitmap (None: no row is dead) with more rows marked."""
     if len(positions) <= _FEW:
-        marks = bytearray((row_count + 7) // 8 if bitmap is None else bitmap)
-        for at in positions.tolist():
-            marks[at >> 3] |= 1 << (at & 7)
-        return bytes(marks)
+        return with_few_tombstones(bitmap, row_count, positions.tolist())
     bits = np.zeros(row_count, np.uint8)
     if bitmap is not None:
         bits[:] = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=row_count, bitorder="little")
@@ -197,7 +194,7 @@ def thaw_row(table: ColumnTable, rowid: int) -> None:
             continue
         row, db = reads.values(table, reader, table.row_part.inserted_ids, at), store.db
         before = state.tombstones.get(group.group_id)
-        bitmap, dead_count = with_tombstone(before, group.row_count, at), group.dead_count + 1
+        bitmap, dead_count = with_few_tombstones(before, group.row_count, (at,)), group.dead_count + 1
         program_rowid = db.last_insert_rowid()
         try:
             with db:
@@ -213,10 +210,11 @@ def thaw_row(table: ColumnTable, rowid: int) -> None:
     store.policy.thawed(table, (rowid,), 0)
 
 
-def with_tombstone(bitmap: bytes | None, row_count: int, at: int) -> bytes:
-    """A tombstone bitmap (None: no row is dead) with one more row marked."""
+def with_few_tombstones(bitmap: bytes | None, row_count: int, positions: Sequence[int]) -> bytes:
+    """The same, a bit at a time."""
     marks = bytearray((row_count + 7) // 8 if bitmap is None else bitmap)
-    marks[at >> 3] |= 1 << (at & 7)
+    for at in positions:
+        marks[at >> 3] |= 1 << (at & 7)
     return bytes(marks)
 
 

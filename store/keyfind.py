@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.store.keycode import KeySpec, encode_key, exact_integers, key_bytes
+from colonnade.store.keyprobe import with_all_parts
 from colonnade.store.values import (
     INT64_MAX,
     INT64_MIN,
     Column,
     IntArray,
-    Kind,
     SQLiteValue,
     from_python,
     sorted_distinct,
@@ -47,9 +47,7 @@ class WantedKeys:
     """
 
     def __init__(self, columns: Sequence[Column], collations: Sequence[str]) -> None:
-        if any(column.null_count for column in columns):
-            present = np.flatnonzero(np.logical_and.reduce([_not_null(column) for column in columns]))
-            columns = [column.take(present) for column in columns]
+        columns, _ = with_all_parts(columns)
         self._columns, self._collations = columns, collations
         self._codes: pa.Array | None = None
         self._sorted: list[bytes] | None = None
@@ -242,15 +240,6 @@ def _int_keys(columns: Sequence[Column]) -> IntKeys | None:
         return IntKeys(codes, None, lows, highs, tuple(weights))
     order = np.argsort(codes, kind="stable")
     return IntKeys(codes[order], order, lows, highs, tuple(weights))
-
-
-def _not_null(column: Column) -> BoolArray:
-    """Which values are there, (n,) bool."""
-    if column.kind is Kind.MIXED:
-        present: BoolArray = np.not_equal(column.data.field("tag").to_numpy(), 0)
-        return present
-    valid: BoolArray = column.data.is_valid().to_numpy(zero_copy_only=False)
-    return valid
 
 
 def _is_int64(value: object) -> bool:
