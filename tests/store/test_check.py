@@ -56,7 +56,14 @@ def test_reading_damage_is_corrupt(damaged: Store, damage: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("version", 1), ("version", 4), ("version", None), ("columns", "[[1"), ("columns", '[["x", 1]]'), ("columns", "[]")],
+    [
+        ("version", 1),
+        ("version", 4),
+        ("version", None),
+        ("columns", "[[1"),
+        ("columns", '[["x", 1]]'),
+        ("columns", "[]"),
+    ],
 )
 def test_meta_that_makes_no_sense_is_corrupt(damaged: Store, key: str, value: object) -> None:
     damaged.db.execute("UPDATE t_cln_meta SET value = ? WHERE key = ?", (value, key))  # type: ignore[arg-type]
