@@ -338,6 +338,14 @@ class Connection:
         """Load files or frames with every key checked: colonnade.Connection.load, on the thread."""
         return await self._call(self._conn.load, *sources, **options)
 
+    async def constraint_stats(self) -> list[dict[str, Any]]:
+        """colonnade.Connection.constraint_stats, on the thread."""
+        return await self._call(self._conn.constraint_stats)
+
+    async def clear_constraint_cache(self, table: str | None = None) -> int:
+        """colonnade.Connection.clear_constraint_cache, on the thread."""
+        return await self._call(self._conn.clear_constraint_cache, table)
+
     async def commit(self) -> None:
         """End the transaction, if there is one."""
         await self._call(self._conn.commit)

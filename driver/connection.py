@@ -177,8 +177,10 @@ class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits)
         # Here, as programs that load no files start faster without the loader.
         from colonnade.loader.load import load_files
         from colonnade.loader.options import LoadOptions
+        from colonnade.loader.stats import ConstraintStats
 
         self._check_open()
+        stats = ConstraintStats()
         paths = [source if isinstance(source, tuple) else os.fspath(source) for source in sources]
         try:
             return load_files(
@@ -189,12 +191,34 @@ class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits)
                 script_path=script_path,
                 observer=observer,
                 convert=self._session.storage_format != "row",
+                stats=stats,
             )
         except Exception as error:
             raise translate(error) from None
         finally:
+            self._session.bulk.stats.add(stats)
             with suppress(apsw.Error):  # of a file that is no database: said already
                 self._schema_changed()
+
+    def constraint_stats(self) -> list[dict[str, Any]]:
+        """What checking each constraint has cost on this connection so far, loads included: a dict a constraint.
+
+        The figures are those of loader.stats.Counters, beside table, constraint, kind, columns and parent.
+        """
+        self._check_open()
+        from colonnade import constraints
+
+        return constraints.stats(self._session)
+
+    def clear_constraint_cache(self, table: str | None = None) -> int:
+        """Let go of what is in memory about the keys of a table (None: of all); returns its bytes.
+
+        Nothing is lost by it but the time to read it again. Raises OperationalError for a table that is not there.
+        """
+        self._check_open()
+        from colonnade import constraints
+
+        return constraints.clear(self._session, table)
 
     # The rest
 

@@ -126,9 +126,17 @@ def _constraint_check(session: Session, pragma: Pragma) -> Answer:
 
 
 def _constraint_stats(session: Session, pragma: Pragma) -> Answer:
-    from colonnade import reports
+    from colonnade import constraints, reports
 
-    return Answer(reports.CONSTRAINTS, reports.constraints(session.bulk.stats))
+    rows = [tuple(row[name] for name in reports.CONSTRAINTS) for row in constraints.stats(session)]
+    return Answer(reports.CONSTRAINTS, rows)
+
+
+def _clear_constraint_cache(session: Session, pragma: Pragma) -> Answer:
+    from colonnade import constraints
+
+    schema = None if pragma.schema is None else _schema(session, pragma)
+    return Answer(("bytes",), [(constraints.clear(session, pragma.value, schema),)])
 
 
 def _pager_stats(session: Session, pragma: Pragma) -> Answer:
@@ -230,6 +238,7 @@ OWN: dict[str, Own] = {
     "memory_limit": _memory_limit,
     "constraint_check": _constraint_check,
     "constraint_stats": _constraint_stats,
+    "clear_constraint_cache": _clear_constraint_cache,
     "pager_stats": _pager_stats,
 }
 # SQLite's own, answered here where tables are in column format.

@@ -93,11 +93,6 @@ def _violation_row(violation: Violation) -> Row:
     )
 
 
-def constraints(stats: ConstraintStats) -> list[Row]:
-    """The counters of each constraint that was checked."""
-    return [tuple(row[name] for name in CONSTRAINTS) for row in stats.rows()]
-
-
 def pager(store: Store) -> list[Row]:
     """Chunk counters of each table, then (table NULL) of all, then SQLite's own page counters."""
     snapshot = store.pager.counters.snapshot()
@@ -132,4 +127,4 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-__all__ = ["CHECK", "CONSTRAINTS", "PAGER", "STORAGE", "check", "constraints", "pager", "storage"]
+__all__ = ["CHECK", "CONSTRAINTS", "PAGER", "STORAGE", "check", "pager", "storage"]

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.loader.ordinary import held_by_rows
-from colonnade.loader.stats import ConstraintStats, Counters
+from colonnade.loader.stats import INDEX, PROVEN, SCAN, ConstraintStats, Counters
 from colonnade.loader.violations import FOREIGN_KEY, Constraint
 from colonnade.sql.objects import ForeignKeyDef, KeyDef, Schema, TableDef, fold
 from colonnade.sql.tokens import quote
@@ -147,7 +147,17 @@ class BatchKeys:
         counters.parent_rows_read += effort.rows_read
         counters.groups_proven += effort.groups_proven
         counters.groups_scanned += effort.groups_read
-        counters.path = "row groups" if effort.groups_read else "zones" if column_table else "SQLite's index"
+        counters.unindexed_rows += effort.rows_scanned
+        counters.cache_peak = max(counters.cache_peak, counters.cache_bytes + keys.nbytes + effort.most_bytes)
+        read = effort.groups_read or effort.indexes
+        ways = (
+            (PROVEN, effort.groups_proven or not read),
+            (INDEX, effort.indexes),
+            (SCAN, effort.rows_scanned),
+        )
+        for path, taken in ways:
+            if taken:
+                counters.took(path)
         return held
 
     def _columns(self, batch: RowBatch, names: Sequence[str]) -> list[Column]:

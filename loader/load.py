@@ -56,6 +56,7 @@ def load_files(
     script_path: str = "the schema",
     observer: Observer | None = None,
     convert: bool = True,
+    stats: ConstraintStats | None = None,
 ) -> LoadReport:
     """Load sources into the tables that they name, all or nothing.
 
@@ -63,6 +64,7 @@ def load_files(
              `__arrow_c_stream__` and frames of pandas
     script   CREATE TABLE statements to run first, in the same transaction
     convert  False: tables in row format are so again at the end
+    stats    where the checks of constraints are counted while the load goes on; the report has them too
     Raises   LoadError for input that cannot be read, OperationalError if a transaction is open; the load
              is rolled back by any error
     Violations of keys are not raised: they are in the report, whose `committed` says what became of the
@@ -73,8 +75,8 @@ def load_files(
     limit, size = store.memory_limit, store.batch_size
     store.memory_limit = options.memory_limit or limit
     store.batch_size = options.batch_size or size
+    load = _Load(store, options, observer or _Silent(), stats or ConstraintStats(), convert=convert)
     try:
-        load = _Load(store, options, observer or _Silent(), convert=convert)
         return load.run(sources, script or "", script_path)
     finally:
         store.memory_limit, store.batch_size = limit, size
@@ -97,7 +99,9 @@ class _Silent:
 class _Load:
     """One load from start to end; what its steps share."""
 
-    def __init__(self, store: Store, options: LoadOptions, observer: Observer, *, convert: bool) -> None:
+    def __init__(
+        self, store: Store, options: LoadOptions, observer: Observer, stats: ConstraintStats, *, convert: bool
+    ) -> None:
         self.store = store
         self._convert = convert
         self._returning: set[TableKey] = set()
@@ -105,7 +109,7 @@ class _Load:
         self.observer = observer
         self.report = LoadReport(store.db.filename, options.on_violation)
         self.ledger = Ledger()
-        self.stats = ConstraintStats()
+        self.stats = stats
         keep = EXAMPLES if options.on_violation == "abort" else None
         self.found = CountedViolations(keep, self.ledger.locate)
         self.bad_rows = BadRows()

@@ -25,8 +25,6 @@ class Lookup(Protocol):
 class ByteMap:
     """One byte per possible code. The fastest, for codes 0 to room - 1 with a small room."""
 
-    path = "byte map"
-
     def __init__(self, room: int) -> None:
         self.marks = np.zeros(room, bool)
 
@@ -40,8 +38,6 @@ class ByteMap:
 
 class BitMap:
     """One bit per possible code: an eighth of ByteMap's memory, twice its time."""
-
-    path = "bitmap"
 
     def __init__(self, room: int) -> None:
         self.bits = np.zeros((room + 7) // 8, np.uint8)
@@ -72,8 +68,6 @@ class SortedCodes:
               most probes are one jump into a small table. None where it would take 8 bytes
     6 million probes of 800,000 codes: 0.12 s; by `starts` alone 0.5 s, by searchsorted 1.1 s.
     """
-
-    path = "sorted codes"
 
     def __init__(self, in_order: IntArray, keys: pa.Array | None = None) -> None:
         self.in_order = in_order

@@ -33,6 +33,7 @@ def held_by_rows(
     count: Any = db.execute(f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {most})").get
     if not count:
         return np.zeros(len(keys), bool)
+    effort.indexes += 1
     if count < most:
         rows = list(read_rows(db, columns, f"FROM {table}"))
         effort.rows_read += len(rows)

@@ -24,6 +24,7 @@ from colonnade.loader.keysource import NO_INTS, Segment
 from colonnade.loader.lookup import SORTED_BYTES, BitMap, ByteMap
 from colonnade.loader.presence_job import ForeignKey, Job, Tally, collect
 from colonnade.loader.presence_spill import check_spilled
+from colonnade.loader.stats import BITMAP, HASH, PROVEN, SORTED_MERGE
 
 _MUCH_SMALLER = 4  # child rows times this are fewer than the parent's: hold the child
 
@@ -38,7 +39,8 @@ def check_presence(check: Check, key: ForeignKey) -> None:
         children = _without_proven(check, key, children, parents)
     counters.rows_checked += sum(segment.row_count for segment in owing)
     counters.groups_proven += len(owing) - len(children)
-    counters.path = "zones"
+    if len(owing) > len(children):
+        counters.took(PROVEN)
     if not children:
         return
     counters.groups_scanned += len(children)
@@ -98,12 +100,16 @@ def _run(job: Job) -> None:
         return None
     if isinstance(coder, IntCoder) and coder.room // 8 <= room:
         return _by_map(job, BitMap(coder.room), coder.room // 8)
-    counters.path = "spilled, " + ("codes" if coder.exact else "hashes")
+    counters.took(_merge(job))
     return check_spilled(job)
 
 
+def _merge(job: Job) -> str:
+    return SORTED_MERGE if job.coder.exact else HASH
+
+
 def _by_map(job: Job, parents: ByteMap | BitMap, held: int) -> None:
-    job.check.counters.path = parents.path
+    job.check.counters.took(BITMAP)
     with job.check.counters.holding(held):
         for codes in job.parent_codes():
             parents.add(codes.codes)
@@ -115,7 +121,7 @@ def _by_parent(job: Job) -> bool:
     parents = collect(job.parent_codes(), job.check.limits.working_bytes)
     if parents is None:
         return False
-    job.check.counters.path = "sorted parent" + ("" if job.coder.exact else " hashes")
+    job.check.counters.took(_merge(job))
     with job.check.counters.holding(parents.nbytes):
         job.probe(parents)
     return True
@@ -127,7 +133,7 @@ def _by_child(job: Job) -> bool:
     children = collect(job.child_codes(tally), job.check.limits.working_bytes)
     if children is None:
         return False
-    job.check.counters.path = "sorted child" + ("" if job.coder.exact else " hashes")
+    job.check.counters.took(_merge(job))
     with job.check.counters.holding(children.nbytes + len(children.in_order)):
         found = np.zeros(len(children.in_order), bool)
         for places in job.parent_places(children):

@@ -12,6 +12,7 @@ import numpy as np
 
 from colonnade.loader.checking import Check
 from colonnade.loader.keysource import KeyRows, KeySource, Segment
+from colonnade.loader.stats import INDEX
 from colonnade.sql.objects import TableDef
 from colonnade.store.catalog import quote
 from colonnade.store.values import to_python
@@ -22,7 +23,7 @@ def check_natively(
 ) -> None:
     """Find every child row whose key has no NULL and no equal in the parent, by one look-up per row."""
     counters = check.counters
-    counters.path = "look-ups"
+    counters.took(INDEX)
     where = " AND ".join(f"{quote(column)} = ?" for column in parent_columns)
     sql = f"SELECT 1 FROM {quote(parent.schema)}.{quote(parent.name)} WHERE {where}"
     owing = [segment for segment in child.segments() if check.owes(segment)]

@@ -23,6 +23,7 @@ from colonnade.loader.codes import Coder, HashCoder, int_coder, joint_ranges
 from colonnade.loader.keysource import KeyRows, KeySource, Segment
 from colonnade.loader.lookup import SORTED_BYTES, SortedCodes
 from colonnade.loader.spill import Partitions, partition_count
+from colonnade.loader.stats import HASH, PROVEN, SORTED_MERGE
 from colonnade.store.keycode import Mask
 from colonnade.store.keyindex import KeyZone
 from colonnade.store.values import IntArray, sorted_distinct
@@ -47,20 +48,20 @@ def check_unique(check: Check, source: KeySource, collations: Sequence[str]) -> 
     counters = check.counters
     counters.groups_proven += len(owing) - len(scan.suspects)
     counters.rows_checked += sum(segment.row_count for segment in owing)
-    counters.path = "zones"
+    if len(owing) > len(scan.suspects):
+        counters.took(PROVEN)
     if not scan.suspects:
         return
     read = set(scan.suspects) | set(scan.companions)
     counters.groups_scanned += len(read)
     in_order = [segment for segment in segments if segment in read]
     coder = int_coder(joint_ranges(in_order, len(collations))) or HashCoder(tuple(collations))
+    counters.took(SORTED_MERGE if coder.exact else HASH)
     room = check.limits.working_bytes
     suspect_rows = sum(segment.row_count for segment in scan.suspects)
     if suspect_rows * (SORTED_BYTES if scan.companions else 9) <= room:
-        counters.path = "sort" if coder.exact else "sort of hashes"
         found: Iterator[IntArray] = iter([_repeated_in_memory(check, source, scan, coder)])
     else:
-        counters.path = "spilled sort" if coder.exact else "spilled sort of hashes"
         found = _repeated_spilled(check, source, in_order, coder)
     for repeated in _gathered(found, max(8, room // 32)):
         with counters.holding(repeated.nbytes):

@@ -34,13 +34,23 @@ class Effort:
     """What a look-up cost.
 
     rows_read      keys that were decoded, or compared with
+    rows_scanned   those of them that were decoded, of row groups without a key run
     groups_proven  row groups decided by their zones alone, those that can hold none of the keys included
     groups_read    row groups of which keys were read
+    indexes        key runs, zone maps of gap-free keys and indexes of SQLite's that were asked
+    most_bytes     the most that was held at a time, beside the keys looked for
     """
 
     rows_read: int = 0
+    rows_scanned: int = 0
     groups_proven: int = 0
     groups_read: int = 0
+    indexes: int = 0
+    most_bytes: int = 0
+
+    def held(self, count: int) -> None:
+        """So many bytes were held."""
+        self.most_bytes = max(self.most_bytes, count)
 
 
 class KeyBatch:
@@ -61,6 +71,13 @@ class KeyBatch:
 
     def __len__(self) -> int:
         return len(self.columns[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the keys, and of what was derived from them."""
+        derived = (self._codes, *(self.ints or ()), *(self._by_first or ()))
+        columns = sum(int(column.data.nbytes) for column in self.columns)
+        return columns + sum(int(part.nbytes) for part in derived if part is not None)
 
     def take(self, rows: IntArray) -> KeyBatch:
         """Some of the keys."""
@@ -208,11 +225,16 @@ def _held_by(
     run = None if full or keys.ints is None else _run(table, group, spec)
     if not full and (run is None or keys.ints is None):
         effort.rows_read += group.live_count
-        return keys.among(_live_columns(table, group, spec), rows)
+        effort.rows_scanned += group.live_count
+        columns = _live_columns(table, group, spec)
+        effort.held(sum(column.data.nbytes for column in columns))
+        return keys.among(columns, rows)
     held = np.ones(len(rows), bool)
     if run is not None and keys.ints is not None:
         held = run.holds([part[rows] for part in keys.ints])
         effort.rows_read += run.comparisons * len(rows)
+        effort.held(run.nbytes)
+    effort.indexes += 1
     hits = np.flatnonzero(held)
     if group.dead_count and len(hits):
         dead = _dead_columns(table, group, spec)

@@ -127,6 +127,7 @@ class KeyRun:
         at = _HEADER.size + 16 * parts
         self._firsts = np.frombuffer(data, "<i8", steps, at)
         self._distances = np.frombuffer(data, f"<u{width}", self.count, at + 8 * steps)
+        self.nbytes = len(data)
 
     @property
     def comparisons(self) -> int:

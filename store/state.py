@@ -196,6 +196,14 @@ class BlockCache:
     def put_keys(self, key: str, group_id: int, signature: str, keys: Sized) -> None:
         self._put((key, group_id, signature, _KEYS), keys, keys.nbytes)
 
+    def key_bytes(self, key: str) -> dict[str, int]:
+        """The bytes of the keys of one table that are kept, by signature."""
+        kept: dict[str, int] = {}
+        for (of, _, signature, block), (_, size) in self._entries.items():
+            if of == key and block == _KEYS:
+                kept[str(signature)] = kept.get(str(signature), 0) + size
+        return kept
+
     def _get(self, entry: _Entry) -> Any:
         found = self._entries.get(entry)
         if found is None:
@@ -219,12 +227,14 @@ class BlockCache:
         if chunk is not None and block >= 0:
             chunk[0].forget(block)
 
-    def forget(self, key: str, group_id: int | None = None) -> None:
-        """Drops everything about one table, or about one of its row groups."""
+    def forget(self, key: str, group_id: int | None = None) -> int:
+        """Drops everything about one table, or about one of its row groups; returns its bytes."""
+        before = self.bytes
         of = [entry for entry in self._entries if entry[0] == key and group_id in (None, entry[1])]
         for entry in of:
             self.bytes -= self._entries.pop(entry)[1]
         self.dropped += 1
+        return before - self.bytes
 
     def clear(self) -> None:
         self._entries.clear()

@@ -147,6 +147,12 @@ class ColumnTable:
         self.changed()
         self.state().key_zones.pop(signature, None)
 
+    def forget_keys(self) -> int:
+        """Lets go of keys, and of chunks that look-ups read; returns the bytes of both. All of it can be read again."""
+        if self._state is not None:
+            self._state.key_zones.clear()
+        return self.store.cache.forget(self.names.key)
+
     def row_count(self) -> int:
         return self.row_part.count() + sum(group.live_count for group in self.state().groups)
 

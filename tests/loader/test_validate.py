@@ -262,7 +262,7 @@ def test_a_gap_left_by_a_tombstone_is_noticed() -> None:
     database.fill("c", [[], [(i,) for i in range(1, 12)]])
     assert database.found().kept == []
     proven = database.stats.rows()[-1]
-    assert (proven["groups_proven"], proven["groups_scanned"], proven["path"]) == (1, 0, "zones")
+    assert (proven["groups_proven"], proven["groups_scanned"], proven["path"]) == (1, 0, "proven")
     table = database.store.table("p")
     assert table is not None
     table.delete(np.array([6], np.int64))
@@ -278,7 +278,7 @@ def test_a_parent_group_with_a_thawed_row_still_proves_its_children() -> None:
     database.fill("c", [[], [(i % 30 + 1,) for i in range(100)]])
     assert database.found("c").kept == []
     (figures,) = database.stats.rows()
-    assert (figures["path"], figures["groups_proven"], figures["parent_rows_read"]) == ("zones", 1, 9)
+    assert (figures["path"], figures["groups_proven"], figures["parent_rows_read"]) == ("proven", 1, 9)
 
 
 def test_cycles_and_references_to_the_own_table_are_checked() -> None:
