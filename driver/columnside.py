@@ -39,7 +39,7 @@ class ColumnSide:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self.store = Store(session.db, memory_limit=MEMORY_LIMIT, registered=True)
+        self.store = Store(session.db, memory_limit=MEMORY_LIMIT, registered=True, spans=session.spans)
         self.router = Router(
             self.store, foreign_keys=session.foreign_keys, storage_format=lambda: session.storage_format
         )

@@ -25,6 +25,7 @@ from colonnade.notices import positional, warns_of_positional
 from colonnade.session import Session
 from colonnade.shaping import Shaping
 from colonnade.store import errors
+from colonnade.tracing import Tracing
 from colonnade.transactions import (
     LEGACY_TRANSACTION_CONTROL,
     Transactions,
@@ -54,7 +55,7 @@ _POSITIONAL = (
 _INT_MAX = 2**31 - 1
 
 
-class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits):
+class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits, Tracing):
     """One connection to a database.
 
     row_factory  given to each new cursor
@@ -109,6 +110,7 @@ class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits)
         self._session = Session(self, self._db)
         # whether nothing of Colonnade's is in use: statements go to SQLite as they are
         self._plain = self._private and self._session.storage_format != "column"
+        self._direct = self._plain and not self._session.spans.heard
         self._unverified = not self._plain  # tables may have changed their format since we looked
         self._closed = False
         self._initialised = True
@@ -246,6 +248,7 @@ class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits)
         self._closed = True
         self._plans.clear()
         self._session.close()
+        self._end_traces()
 
     def __del__(self) -> None:
         if not self._closed:

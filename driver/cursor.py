@@ -124,7 +124,7 @@ class Cursor:
                 warn_of_names(connection, plan, parameters)
             if plan.dml and (not db.in_transaction or connection._unverified):
                 began = connection._begin_writing()
-            if not (plan.native and connection._plain):
+            if not (plan.native and connection._direct):
                 connection._session.execute(self, plan, parameters)
             elif plan.returns:
                 self._run_query(plan, parameters)
@@ -155,7 +155,7 @@ class Cursor:
                 raise ProgrammingError("executemany() can only execute DML statements.")
             if plan.dml and (not connection._db.in_transaction or connection._unverified):
                 began = connection._begin_writing()
-            if plan.native and connection._plain:
+            if plan.native and connection._direct:
                 count = self._run_many(plan, rows)
             else:
                 count = connection._session.execute_many(self, plan, rows)

@@ -10,13 +10,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet, proxy
 
 import apsw
 
-from colonnade import pragmas, script
+from colonnade import pragmas, script, tracing
 from colonnade.bulk import Bulk
 from colonnade.changes import Changes
 from colonnade.plan import Description, Plan, describe
@@ -40,6 +40,7 @@ class Session:
 
     storage_format   "auto", "row" or "column"
     changes          how many rows the program changed
+    spans            what its work is told by
     """
 
     def __init__(self, connection: Connection, db: apsw.Connection) -> None:
@@ -47,6 +48,7 @@ class Session:
         self.connection: Connection = cast("Connection", proxy(connection))
         self.db = db
         self.storage_format = pragmas.first_format()
+        self.spans = tracing.spans()
         self.changes = Changes(db)
         self._presence = Presence(db)
         self._columns: ColumnSide | None = None
@@ -110,10 +112,17 @@ class Session:
         if plain != connection._plain:
             connection._plain = plain
             self._forget_rewritten()
+        connection._direct = plain and not self.spans.heard
         if not plain:
             self.changes.show()
             connection._note_views(self.columns.views())
         connection._unverified = False
+
+    def hear_anew(self) -> None:
+        """Others than before are told of spans, or nobody: the next statement looks which way it goes."""
+        with suppress(ReferenceError):  # the connection is being dropped
+            self.connection._direct = False
+            self.connection._unverified = True
 
     def _rolled_back(self) -> None:
         """SQLite's hook, for whatever ended the transaction. No statement may be run here."""
@@ -124,6 +133,7 @@ class Session:
         self.connection._generation += 1
         self.connection._unverified = True
         self.connection._plain = False  # tables may be in column format again: the next statement looks
+        self.connection._direct = False
 
     def _forget_rewritten(self) -> None:
         if self._columns is not None:
@@ -141,6 +151,13 @@ class Session:
 
     def execute(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         """Run one statement on a cursor."""
+        if self.spans.heard:
+            with tracing.statement(self.spans, cursor, plan.text):
+                self._execute(cursor, plan, parameters)
+        else:
+            self._execute(cursor, plan, parameters)
+
+    def _execute(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         if plan.reads and not (self.connection._unverified or self.bulk.active):
             self._deferring = False
             cursor._run_query(plan, parameters)
@@ -186,6 +203,12 @@ class Session:
 
     def execute_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
+        with self.spans("query", text=plan.text) as span:
+            count = self._execute_many(cursor, plan, rows)
+            span.note(rows=count)
+        return count
+
+    def _execute_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         self._deferring = False
         self.bulk.batches.bring_in()
         connection = self.connection
@@ -213,7 +236,8 @@ class Session:
         self.bulk.batches.bring_in()
         self.refresh()
         try:
-            script.run(self, blocks, hooks)
+            with self.spans("query", text="script"):
+                script.run(self, blocks, hooks)
         finally:
             self.connection._schema_changed()
 
@@ -350,9 +374,10 @@ class Session:
 
     def commit(self) -> None:
         """COMMIT, after bulk load validated what it owes."""
-        self.bulk.validate()
-        self.settle()
-        run_seen(self.db, "COMMIT")
+        with self.spans("commit"):
+            self.bulk.validate()
+            self.settle()
+            run_seen(self.db, "COMMIT")
         self._after_transaction()
 
     def rollback(self) -> None:
@@ -364,9 +389,10 @@ class Session:
         self.connection._unverified = True
 
     def _commit(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
-        self.bulk.validate()
-        self.settle()
-        cursor._run_native(plan, parameters)
+        with self.spans("commit"):
+            self.bulk.validate()
+            self.settle()
+            cursor._run_native(plan, parameters)
         self._after_transaction()
 
     def settle(self) -> None:

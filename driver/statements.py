@@ -48,6 +48,8 @@ class Statements(Base):
     _plans       what is known of each text that was run
     _watch       what the program's hooks hear; None while it has set none
     _generation  descriptions of plans hold for one generation of the schema
+    _plain       nothing of Colonnade's is in use, and statements mean to SQLite what they say
+    _direct      they may even go to it at once: nobody hears of spans
     _private     no other connection can change the database
     _schema_views  names of the views that read the schema, where tables are in column format
     _twins       the schema as if no table were in column format; None until it is asked
@@ -61,6 +63,7 @@ class Statements(Base):
     _data_version: int
     _attached: bool
     _plain: bool
+    _direct: bool
     _private: bool
     _twins: Twins | None = None
     _schema_views: frozenset[str] = frozenset()

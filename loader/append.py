@@ -82,8 +82,11 @@ class Appender:
                 batch, rowids = batch.take(order), rowids[order]
         last_rowid = int(rowids[-1]) if order is None else int(rowids[np.argmax(order)])
         batch = replace(batch, rowids=rowids)
-        group = encode_row_group(batch, self.column_ids, self.table.rowid_column)
-        return Prepared(group, self.key_zones(batch), order, last_rowid, self)
+        with self.table.store.spans("encode", table=self.table.name, rows=batch.row_count) as span:
+            group = encode_row_group(batch, self.column_ids, self.table.rowid_column)
+            zones = self.key_zones(batch)
+            span.note(bytes=group.byte_count)
+        return Prepared(group, zones, order, last_rowid, self)
 
     def has_rowids(self, batch: RowBatch) -> bool:
         """Whether nothing is amiss with the INTEGER PRIMARY KEY; rows may not be checked yet."""

@@ -21,6 +21,7 @@ from colonnade.sql.writeplan import NotThawable, check_comparison
 from colonnade.store.database import Store
 from colonnade.store.keycode import COLLATIONS, KeySpec, Mask
 from colonnade.store.keyprobe import Effort, KeyBatch, held_by_groups, with_all_parts
+from colonnade.store.spans import Span
 from colonnade.store.values import Column, IntArray, RowBatch
 
 
@@ -76,8 +77,9 @@ class BatchKeys:
 
     def _unique(self, batch: RowBatch, key: KeyDef) -> int:
         """The first row whose key a stored row or one before it has; all rows if there is none."""
-        counters = self._stats.of(Constraint(self._table.name, key.kind, key.columns, key.name))
-        with counters.timed():
+        constraint = Constraint(self._table.name, key.kind, key.columns, key.name)
+        counters = self._stats.of(constraint)
+        with self._span(constraint, batch), counters.timed():
             columns, rows = with_all_parts(self._columns(batch, key.columns))
             counters.rows_checked += batch.row_count
             if not len(columns[0]):
@@ -96,7 +98,7 @@ class BatchKeys:
             table.name, FOREIGN_KEY, foreign.columns, foreign.name, foreign.parent, foreign.parent_columns
         )
         counters = self._stats.of(constraint)
-        with counters.timed():
+        with self._span(constraint, batch), counters.timed():
             columns, rows = with_all_parts(self._columns(batch, foreign.columns))
             counters.rows_checked += batch.row_count
             if not len(columns[0]):
@@ -108,6 +110,11 @@ class BatchKeys:
                 self._forgive_own(batch, foreign, keys, missing, rows)
             counters.hits += len(keys) - int(missing.sum())
             return _first(missing, rows, batch.row_count)
+
+    def _span(self, constraint: Constraint, batch: RowBatch) -> Span:
+        return self._store.spans(
+            "probe", table=constraint.table, constraint=constraint.label, rows=batch.row_count
+        )
 
     def _forgive_own(
         self, batch: RowBatch, foreign: ForeignKeyDef, keys: KeyBatch, missing: Mask, rows: IntArray | None

@@ -271,6 +271,7 @@ class BulkLoad:
         table.flush()
         result = InsertResult()
         pieces = chunks(shape, self.store.db, rows, pick, intake, table.batch_rows)
+        pieces = self.store.spans.each("parse", pieces, table=table.definition.name)
         with closing(_in_threads(table, shape, pieces)) as chunks_ready:
             for ready in chunks_ready:
                 ready = table.late(ready)

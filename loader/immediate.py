@@ -145,7 +145,10 @@ class BatchInsert:
         return self._intake.forgotten
 
     def _chunk(self, rows: Iterable[Any]) -> Chunk:
-        return self._shape.chunk(self._store.db, rows, self._pick, self._intake)
+        with self._store.spans("parse", table=self._target.table.name) as span:
+            chunk = self._shape.chunk(self._store.db, rows, self._pick, self._intake)
+            span.note(rows=chunk.row_count)
+        return chunk
 
     # --- rows out --------------------------------------------------------------------------------------
 
@@ -217,6 +220,7 @@ class BatchInsert:
         sql = f"INSERT INTO {self._rows_of(column_table)} ({', '.join(columns)}) VALUES ({marks})"
         before = db.total_changes()
         with ExitStack() as stack:
+            stack.enter_context(self._store.spans("append", table=table.name, rows=batch.row_count))
             # The row that is refused comes to the caller, who inserts it once more, to be told why.
             stack.enter_context(suppress(apsw.ConstraintError))
             stack.enter_context(switched(db, FOREIGN_KEYS, False))

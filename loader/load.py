@@ -77,7 +77,10 @@ def load_files(
     store.batch_size = options.batch_size or size
     load = _Load(store, options, observer or _Silent(), stats or ConstraintStats(), convert=convert)
     try:
-        return load.run(sources, script or "", script_path)
+        with store.spans("load") as span:
+            report = load.run(sources, script or "", script_path)
+            span.note(rows=report.rows, committed=report.committed)
+        return report
     finally:
         store.memory_limit, store.batch_size = limit, size
 
@@ -147,7 +150,8 @@ class _Load:
         clean = not self.found.total and not self.bad_rows.total
         self.report.committed = clean or self.options.on_violation == "quarantine"
         started = time.perf_counter()
-        self.store.db.execute("COMMIT" if self.report.committed else "ROLLBACK")
+        with self.store.spans("commit", committed=self.report.committed):
+            self.store.db.execute("COMMIT" if self.report.committed else "ROLLBACK")
         self.report.commit_seconds = time.perf_counter() - started
 
     def _load_all(self, sources: Sequence[Given]) -> None:
@@ -171,7 +175,8 @@ class _Load:
                 for definition in definitions:
                     table = self._start(definition, files[fold(definition.name)])
                     started[number].append(table)
-                    for task in table.tasks(files[fold(definition.name)]):
+                    pieces = table.tasks(files[fold(definition.name)])
+                    for task in self.store.spans.each("read", pieces, table=definition.name):
                         yield number, table, task
 
         settled = 0

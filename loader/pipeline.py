@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -33,7 +34,8 @@ def in_order(
     try:
         while error is None:
             try:
-                running.append(pool.submit(work, next(source)))
+                # In a context of its own: what traces the calling thread knows whose work it is.
+                running.append(pool.submit(copy_context().run, work, next(source)))
             except StopIteration:
                 break
             except Exception as problem:

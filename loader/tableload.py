@@ -96,7 +96,10 @@ class TableLoad:
         """In any thread: parse, check each row for itself, encode."""
         pieces = []
         size = task.input_bytes
-        for rows in task.run():
+        with self.store.spans("parse", table=self.definition.name, bytes=size) as span:
+            parsed = task.run()
+            span.note(rows=sum(rows.batch.row_count for rows in parsed))
+        for rows in parsed:
             problems = self.checker.problems(rows.batch, late=False)
             pieces.append(self._piece(rows, problems, size))
             size = 0

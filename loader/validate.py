@@ -126,8 +126,10 @@ class _Run:
     @contextmanager
     def check(self, constraint: Constraint, *, full: bool) -> Iterator[Check]:
         counters = self.stats.of(constraint)
-        with counters.timed():
+        span = self.store.spans("validate", table=constraint.table, constraint=constraint.label)
+        with span, counters.timed():
             yield Check(constraint, counters, self.sink, self.workers, self.limits, full)
+            span.note(path=counters.path)
 
     def unique(self, definition: TableDef, key: KeyDef, *, full: bool) -> None:
         constraint = Constraint(definition.name, key.kind, key.columns, key.name)

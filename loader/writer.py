@@ -145,8 +145,9 @@ class TableWriter:
         name = table.rows_name if table is not None else definition.name
         marks = ", ".join("?" * len(columns))
         target = f"{quote(definition.schema)}.{quote(name)} ({', '.join(columns)})"
+        span = self.store.spans("append", table=definition.name, rows=batch.row_count)
         try:
-            with db, switched(db, FOREIGN_KEYS, False):
+            with span, db, switched(db, FOREIGN_KEYS, False):
                 db.executemany(f"INSERT INTO {target} VALUES ({marks})", zip(*values, strict=True))
         except apsw.ConstraintError:
             if not self.column_format:

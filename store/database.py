@@ -24,6 +24,7 @@ from colonnade.store.hints import WriteHints, clamp_batch, declared_bytes, write
 from colonnade.store.pager import Pager, SqlitePager
 from colonnade.store.policy import Policy
 from colonnade.store.presence import column_table_names, register, unregister
+from colonnade.store.spans import Spans
 from colonnade.store.state import BlockCache, GroupIds, Stamps
 from colonnade.store.steady import Steady
 from colonnade.store.switches import unnoticed
@@ -44,10 +45,19 @@ class Store:
     batch_size    rows in a batch as the user wishes; 0 leaves it to the write hints
     explains      words for a plan of the virtual table, while a statement is explained and not run
     registered    whether the connection knows the module of virtual tables already (`presence`)
+    spans         what the connection's work is told by; its own unless they are given
     """
 
-    def __init__(self, db: apsw.Connection, *, memory_limit: int, registered: bool = False) -> None:
+    def __init__(
+        self,
+        db: apsw.Connection,
+        *,
+        memory_limit: int,
+        registered: bool = False,
+        spans: Spans | None = None,
+    ) -> None:
         self.db = db
+        self.spans = Spans() if spans is None else spans
         self.pager: Pager = SqlitePager(db)
         self.batch_size = 0
         self.stamps, self.group_ids = Stamps(), GroupIds()
@@ -189,10 +199,10 @@ class Store:
     def restore(self, name: str, schema: str = "main") -> None:
         """Turns a table back to row format, with all its rows and the user's own DDL text."""
         table = self._known(name, schema)
-        with unnoticed(self.db), self.db:
+        with self.spans("thaw", table=table.name) as span, unnoticed(self.db), self.db:
             # Of rows that a bulk load appended AUTOINCREMENT has not heard yet; rows that froze it has counted.
             used = max((group.last_rowid for group in table.groups() if not group.checked), default=None)
-            freeze.thaw_all(table)
+            span.note(rows=freeze.thaw_all(table))
             if used is not None:
                 table.row_part.keep_sequence(used)
             formats.to_row_format(self.db, table.names)

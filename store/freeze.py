@@ -42,12 +42,13 @@ def freeze(table: ColumnTable, *, keep_last: bool) -> int:
         return 0
     wanted, moved = table.store.batch_rows(table.name, table.schema), 0
     rows = table.row_part.batches(table.column_ids, span[0], span[1] - keep_last, wanted)
-    with unnoticed(db), db:
+    with table.store.spans("freeze", table=table.name) as told, unnoticed(db), db:
         for batch in rows:
             assert batch.rowids is not None
             write_group(table, batch)
             table.row_part.remove(int(batch.rowids[0]), int(batch.rowids[-1]))
             moved += batch.row_count
+        told.note(rows=moved)
     return moved
 
 
@@ -59,7 +60,7 @@ def freeze_cold(table: ColumnTable, hot: IntArray, wanted: int) -> int:
     if span is None:
         return 0
     moved, held, parts = 0, 0, []
-    with unnoticed(db), db:
+    with table.store.spans("freeze", table=table.name) as told, unnoticed(db), db:
         for batch in table.row_part.batches(table.column_ids, span[0], span[1] - 1):
             assert batch.rowids is not None
             cold = batch.take(np.flatnonzero(~np.isin(batch.rowids, hot)))
@@ -72,13 +73,17 @@ def freeze_cold(table: ColumnTable, hot: IntArray, wanted: int) -> int:
                 write_group(table, group)
                 table.row_part.remove_rows(group.rowids)
                 moved, held, parts = moved + wanted, held - wanted, [rest]
+        told.note(rows=moved)
     return moved
 
 
 def write_group(table: ColumnTable, batch: RowBatch) -> None:
     """Puts validated rows, all columns, into a new row group."""
-    group = encode_row_group(batch, table.column_ids, table.rowid_column)
-    table.put(group, batch_key_zones(table, batch), checked=True)
+    with table.store.spans("encode", table=table.name, rows=batch.row_count) as span:
+        group = encode_row_group(batch, table.column_ids, table.rowid_column)
+        zones = batch_key_zones(table, batch)
+        span.note(bytes=group.byte_count)
+    table.put(group, zones, checked=True)
 
 
 @dataclass(frozen=True, slots=True)

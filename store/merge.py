@@ -36,12 +36,13 @@ def compact(table: ColumnTable, group_rows: int) -> int:
     if table.unchecked_groups():
         return 0
     db, gone = table.store.db, 0
-    with unnoticed(db), db:
+    with table.store.spans("merge", table=table.name) as span, unnoticed(db), db:
         while worth:
             for groups in worth:
                 _rewrite(table, groups, group_rows)
                 gone += len(groups)
             worth = _worth_it(table.state().groups, group_rows)
+        span.note(row_groups=gone)
     return gone
 
 

@@ -41,7 +41,8 @@ class Regrouping:
         group_id = store.group_ids.take(names.key, recorded)
         with unnoticed(store.db):
             write_meta(store.db, names, "next_group", group_id + 1)
-            chunks = {column_id: encode_chunk(column) for column_id, column in columns.items()}
+            with store.spans("encode", table=names.name, rows=group.row_count):
+                chunks = {column_id: encode_chunk(column) for column_id, column in columns.items()}
             for column_id in self._table.added.missing(group.group_id):
                 added = self._table.added.chunk(group, column_id)
                 if added is not None:

@@ -19,6 +19,10 @@ class EncodedRowGroup:
     last_rowid: int
     chunks: dict[int, EncodedChunk]
 
+    @property
+    def byte_count(self) -> int:
+        return sum(len(chunk.data) for chunk in self.chunks.values())
+
 
 def encode_row_group(batch: RowBatch, column_ids: Sequence[int], rowid_column: int) -> EncodedRowGroup:
     """Encodes the rows of `batch`; pure, any thread may run it.

@@ -198,9 +198,10 @@ class ColumnTable:
         if not isinstance(recorded, int) or recorded < 1:
             raise Corrupt(f"table {self.name} has no next row group id")
         group_id = store.group_ids.take(names.key, recorded)
-        size = sum(len(chunk.data) for chunk in group.chunks.values())
+        size = group.byte_count
         info = RowGroupInfo(group_id, group.row_count, 0, group.first_rowid, group.last_rowid, checked, size)
-        with unnoticed(db), db:
+        span = store.spans("append", table=self.name, rows=group.row_count, bytes=size)
+        with span, unnoticed(db), db:
             for column_id, chunk in group.chunks.items():
                 store.pager.write_chunk(names, disk.chunk_id(group_id, column_id), chunk)
             store.pager.write_group(names, info)
@@ -238,13 +239,16 @@ class ColumnTable:
 
     def thaw(self, rowids: IntArray) -> int:
         """Moves the rows of row groups that have these rowids into the row part; returns how many."""
-        moved = moves.thaw(self, rowids)
+        with self.store.spans("thaw", table=self.name) as span:
+            moved = moves.thaw(self, rowids)
+            span.note(rows=moved)
         self.store.policy.thawed(self, rowids.tolist(), moved)
         return moved
 
     def thaw_row(self, rowid: int) -> None:
         """Moves a row of the row groups into the row part, if there is one with this rowid."""
-        moves.thaw_row(self, rowid)
+        with self.store.spans("thaw", table=self.name):
+            moves.thaw_row(self, rowid)
 
     def freeze(self, *, keep_last: bool = True) -> int:
         """Moves the row part into row groups, all but the row with the largest rowid; returns how many."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,11 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
         help="abort: roll back and name the first 100; report: roll back and name all; "
         "quarantine: put the rejected rows into TABLE_rejects and commit the rest",
     )
+    parser.add_argument(
+        "--trace",
+        metavar="OUT.json",
+        help="write where the time goes, thread by thread, to a file for Perfetto (ui.perfetto.dev) or speedscope",
+    )
     parser.add_argument("--json", action="store_true", help="the load report as JSON on standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -126,7 +132,8 @@ def load_and_report(
     """Load, print the report, and return 1 if nothing was committed."""
     connection = connect(args.database)
     try:
-        with progress_for(quiet=args.json or args.quiet) as progress:
+        trace = connection.trace_to(args.trace) if args.trace else nullcontext()
+        with trace, progress_for(quiet=args.json or args.quiet) as progress:
             report = connection.load(
                 *sources,
                 options=options,
