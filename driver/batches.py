@@ -109,9 +109,6 @@ class Batch:
                 rest = self._append(chunk)
             for row in rest:
                 self.row_count += self._writing.run_row(self._cursor, self._plan, row)
-        except (apsw.ConstraintError, apsw.MismatchError):
-            self._session.changes.note(0)
-            raise
         finally:
             self._storing = False
 
@@ -124,7 +121,7 @@ class Batch:
         if count:
             self.row_count += count
             appended(session, count, lastrowid, last=1)
-            self._writing.after(self._plan.statement, self._insert.ready(self._plan.text), ran=False)
+            self._writing.after(self._plan.statement, self._insert.ready(self._plan.text))
         return self._insert.parameters(chunk, count)
 
 
@@ -202,7 +199,7 @@ class Batches:
         except Exception:  # whatever it is, SQLite says it of the program's own text
             return None
         appended(session, count, lastrowid, last=count)
-        writing.after(statement, batch.ready(plan.text), ran=False)
+        writing.after(statement, batch.ready(plan.text))
         return count
 
     def bring_in(self) -> None:

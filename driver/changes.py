@@ -28,6 +28,7 @@ class Changes:
         self.unseen = 0
         self._last: tuple[int, int, int] | None = None  # rows, SQLite's changes(), SQLite's total_changes()
         self._shown = False
+        self._keeping = False
 
     def total_changes(self) -> int:
         """Rows changed since the connection was opened."""
@@ -50,12 +51,20 @@ class Changes:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Changes to tables within are none to the program; neither is the last inserted rowid."""
+        """Changes to tables within are none to the program; neither is the last inserted rowid.
+
+        Within another such block it is that one which sees to it.
+        """
+        if self._keeping:
+            yield
+            return
         db, count = self._db, self.changes()
         before, rowid = db.total_changes(), db.last_insert_rowid()
+        self._keeping = True
         try:
             yield
         finally:
+            self._keeping = False
             self.unseen += db.total_changes() - before
             db.set_last_insert_rowid(rowid)
             self.note(count)

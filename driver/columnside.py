@@ -41,7 +41,10 @@ class ColumnSide:
         self._session = session
         self.store = Store(session.db, memory_limit=MEMORY_LIMIT, registered=True, spans=session.spans)
         self.router = Router(
-            self.store, foreign_keys=session.foreign_keys, storage_format=lambda: session.storage_format
+            self.store,
+            foreign_keys=session.foreign_keys,
+            storage_format=lambda: session.storage_format,
+            unseen=session.changes.kept,
         )
         self.writing = Writing(session)
         self.owing = Owing(session)
@@ -49,7 +52,7 @@ class ColumnSide:
         self._shows_schema = False  # whether the functions that introspection() calls are there
         self._views: dict[str, SchemaView] = {}
         self._views_key = (-1, -1)
-        self._rewritten: dict[tuple[str, bool], Plan] = {}  # by text, and whether a table is in column format
+        self._rewritten: dict[tuple[object, ...], Plan] = {}  # by text, and what as_run() looks at
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -74,7 +77,7 @@ class ColumnSide:
         """The plan itself, or that of the text that shows the schema as the user knows it."""
         if plan.native:
             return plan  # names nothing that shows the schema
-        key = plan.text, self.store.has_column_tables()
+        key = plan.text, self.store.has_column_tables(), self.store.versions()
         found = self._rewritten.get(key)
         if found is None:
             rewrite = introspection(plan.statement, self.store, self.views())

@@ -293,12 +293,36 @@ class Session:
         spliced  the statement on row parts, or the plan itself
         """
         run, watch = self.columns.as_run(spliced), self.connection._watch
-        if run is plan or watch is None:
-            yield run
-            return
-        watch.announce(plan.text, parameters)
-        with watch.in_place():
-            yield run
+        with self._counted(plan):
+            if run is plan or watch is None:
+                yield run
+                return
+            watch.announce(plan.text, parameters)
+            with watch.in_place():
+                yield run
+
+    @contextmanager
+    def _counted(self, plan: Plan) -> Iterator[None]:
+        """Around SQLite's run of a statement of the program's: changes() is what SQLite says of it, failed or not.
+
+        What SQLite could not even prepare, or bind values to, leaves changes() as it is.
+        """
+        try:
+            yield
+        except Exception as error:
+            if plan.statement.is_dml and self._ran(plan, error):
+                self.changes.ran()
+            raise
+        if plan.statement.is_dml:
+            self.changes.ran()
+
+    def _ran(self, plan: Plan, error: Exception) -> bool:
+        """Whether SQLite ran some of a statement that failed."""
+        if isinstance(error, apsw.SQLError):
+            return self.connection._twin().error(plan.asked) is None
+        if isinstance(error, apsw.BindingsError | apsw.AuthError):
+            return False
+        return isinstance(error, apsw.Error) or hasattr(error, "sqlite_errorcode")
 
     @contextmanager
     def unseen(self, plan: Plan, parameters: Any) -> Iterator[None]:
@@ -363,7 +387,8 @@ class Session:
             return False
         self._announce(plan, None)
         self.bulk.flush()
-        answer = own(self, pragma)
+        with self.changes.kept():
+            answer = own(self, pragma)
         if answer is not None:
             columns: Description | None = describe((name,) for name in answer.columns)
             cursor._show(iter(answer.rows), columns)
@@ -416,6 +441,7 @@ class Session:
                 self.bulk.forget_intakes()
             self._savepoints.rolled_back(name)
             self._presence.forget()
+            self._forget_rewritten()
             if self._columns is not None:
                 self.router.after(plan.statement)
             self.connection._schema_changed()

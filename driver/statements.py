@@ -113,8 +113,13 @@ class Statements(Base):
         return plan
 
     def _as_said(self, error: Exception, sql: str) -> Exception:
-        """SQLite's error of an ordinary table, where it has another one for a table in column format."""
-        if self._plain or not isinstance(error, apsw.SQLError) or not str(error).startswith(_SAID_OTHERWISE):
+        """SQLite's error of an ordinary table, where it has another one for a table in column format, or for
+        a text that was run in place of the program's.
+        """
+        if self._plain or not isinstance(error, apsw.SQLError):
+            return error
+        plan = self._plans.get(sql)
+        if (plan is None or plan.native) and not str(error).startswith(_SAID_OTHERWISE):
             return error
         try:
             return self._twin().error(sql) or error

@@ -54,15 +54,11 @@ class Writing:
                     ready = self.make_ready(statement, values, sets=not session.hears_rows)
             if ready.set_wise is not None:
                 if self._run_set_wise(cursor, plan, ready.set_wise, parameters):
-                    self.after(statement, ready, ran=False)
+                    self.after(statement, ready)
                     return
                 ready = self.make_ready(statement, _adapted(parameters))
-            try:
-                with session.instead(plan, self._as_run(plan, ready), parameters) as run:
-                    cursor._run_native(run, parameters)
-            except (apsw.ConstraintError, apsw.MismatchError):
-                session.changes.ran()  # and has changed as many rows as SQLite says
-                raise
+            with session.instead(plan, self._as_run(plan, ready), parameters) as run:
+                cursor._run_native(run, parameters)
             if statement.returning and (own or ready.touched):
                 cursor._read_returning()  # COMMIT would end it, and no row can move while it writes
             session.note_reading(cursor)
@@ -133,19 +129,17 @@ class Writing:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
         session, statement = self._session, plan.statement
         session.let_go(cursor)
-        with session.changes.kept():  # to read a schema anew counts as a statement that changes no row
-            thaws = session.router.looks_at(statement)
-        if not thaws:
-            ready = self.make_ready(statement, ())
-            with session.instead(plan, self._as_run(plan, ready), None) as run:
-                count = cursor._run_many(run, rows)
-            self.after(statement, ready)
-            return count
         first = next(rows, _NO_ROW)
         if first is _NO_ROW:
             session.connection._prepare(plan.text)
             return 0
         rows = chain((first,), rows)
+        if not session.router.looks_at(statement):
+            ready = self.make_ready(statement, ())
+            with session.instead(plan, self._as_run(plan, ready), None) as run:
+                count = cursor._run_many(run, rows)
+            self.after(statement, ready)
+            return count
         target = None if session.hears_rows else batch_target(session, statement)
         if target is not None:
             if plan.named:
@@ -176,23 +170,15 @@ class Writing:
             yield False
             return
         db.execute("BEGIN IMMEDIATE")
-        before, count = session.changes.total_changes(), session.changes.changes()
+        before = session.changes.total_changes()
         try:
             yield True
         except BaseException as error:
             if db.in_transaction:
                 self._end_failed(before, error)
-                if self._never_ran(statement, error):
-                    session.changes.note(count)
             raise
         if db.in_transaction:
             self._end(before, statement)
-
-    def _never_ran(self, statement: Statement, error: BaseException) -> bool:
-        """Whether SQLite could not even prepare a statement, and so leaves changes() as it is."""
-        if not isinstance(error, apsw.SQLError):
-            return False
-        return self._session.connection._twin().error(statement.text) is not None
 
     def _end_failed(self, before: int, error: BaseException) -> None:
         """What failed by a constraint is undone as its conflict clause says: OR FAIL keeps rows. Everything else
@@ -218,15 +204,17 @@ class Writing:
             self._session.settle()
             self._session.db.execute("COMMIT")
         except apsw.Error:
+            changes.note(0)
             self._undo(before)
             raise
 
     def _undo(self, before: int) -> None:
-        """ROLLBACK, with the counters as before."""
+        """ROLLBACK, with total_changes() as before."""
         db, changes = self._session.db, self._session.changes
+        count = changes.changes()
         db.execute("ROLLBACK")
         changes.unseen = db.total_changes() - before
-        changes.note(0)
+        changes.note(count)
 
     def _steady(self) -> AbstractContextManager[None]:
         """A block in which what was looked at once holds; nothing where others may change the tables."""
@@ -260,11 +248,9 @@ class Writing:
                 found.native = found.reads = False
         return found
 
-    def after(self, statement: Statement, ready: Ready, *, ran: bool = True) -> None:
-        """What follows a statement; `ran`: SQLite ran it itself, and knows how many rows it changed."""
+    def after(self, statement: Statement, ready: Ready) -> None:
+        """What follows a statement."""
         session = self._session
-        if statement.is_dml and ran:
-            session.changes.ran()
         if session.router.settles(statement, ready):
             return
         with session.changes.kept(), self._steady():

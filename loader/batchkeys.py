@@ -67,7 +67,9 @@ class BatchKeys:
                column format. A table in row format has its own keys checked by SQLite when it gets the rows.
         """
         good = batch.row_count
-        for key in _distinct(self._table.keys) if self._table.is_column else ():
+        # Asked anew for each batch: the one before may have turned the table to column format.
+        in_columns = self._store.table(self._table.name, self._schema.name) is not None
+        for key in _distinct(self._table.keys) if in_columns else ():
             if good:
                 good = min(good, self._unique(batch.slice(0, good), key))
         for foreign in self._foreign_keys:

@@ -18,6 +18,7 @@ from colonnade.sql.tokens import Kind as Token
 from colonnade.sql.tokens import tokens, unquote
 from colonnade.store.errors import OperationalError, ProgrammingError, as_sqlite
 from colonnade.store.hints import MAX_GROUP_BYTES
+from colonnade.store.rawtext import read_rows
 from colonnade.store.values import (
     INT64_MAX,
     INT64_MIN,
@@ -166,19 +167,18 @@ class RowShape:
         """`count` values for each column that rows leave out and whose DEFAULT is no literal."""
         if not self.computed:
             return {}
-        expressions = ", ".join(self.computed.values())
-        rows = db.execute(
-            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT {expressions} FROM n",
-            (count,),
-        )
-        columns = zip(*rows, strict=True)
+        names = [f"d{place}" for place in range(len(self.computed))]
+        clauses = f"""FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?),
+            d({", ".join(names)}) AS MATERIALIZED (SELECT {", ".join(self.computed.values())} FROM n)
+            SELECT * FROM d)"""
+        columns = zip(*read_rows(db, names, clauses, (count,)), strict=True)
         return {index: from_python(values) for index, values in zip(self.computed, columns, strict=True)}
 
     def completed(self, db: apsw.Connection, row: Sequence[Any]) -> Sequence[Any]:
         """One row with the values of `computed` behind it."""
         if not self.computed:
             return row
-        return [*row, *db.execute(f"SELECT {', '.join(self.computed.values())}").fetchall()[0]]
+        return [*row, *next(read_rows(db, list(self.computed.values()), ""))]
 
     def chunk(self, db: apsw.Connection, rows: Iterable[Any], pick: Pick, intake: Intake) -> Chunk:
         """`rows` behind those of the intake as columns, up to the first that cannot be read or holds what

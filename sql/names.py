@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from colonnade.sql.schemaviews import SchemaView
-from colonnade.sql.shown import CHECKS, PRAGMAS, PREFIX, TABLES, UserNames, register_schema_module
+from colonnade.sql.shown import CHECKS, PRAGMAS, PREFIX, TABLES, UserNames, home_of, register_schema_module
 from colonnade.sql.statement import Pragma, Statement, parse
 from colonnade.sql.tokens import Kind, Reader, Token, quote
 from colonnade.store.database import Store
@@ -56,8 +56,8 @@ def introspection(
     functions, dbstat, and sqlite_master, sqlite_schema and sqlite_sequence where a table is read; main's and those
     of attached databases, as temp has no table in column format. INDEXED BY goes where the index is one of a table
     in column format.
-    The answer depends on the text, on whether there is any table in column format, on which databases are
-    attached and on `views`, those that read the schema; it may be cached by these. Triggers are left alone.
+    The answer depends on the text, on the schemas, on whether there is any table in column format, on which databases
+    are attached and on `views`, those that read the schema; it may be cached by these. Triggers are left alone.
     """
     if statement.pragma is not None and statement.verb == "PRAGMA":
         return _of_pragma(statement.pragma, store)
@@ -149,12 +149,18 @@ class _Splicer:
         if view is not None and tables and reader[last + 1].key != "(":
             return self._inlined(view) if not qualified or token.name.lower() == view.schema else None
         function = _STANDS_FOR.get(folded)
-        schema = token.name if qualified else "main"
+        schema = token.name if qualified else self._home(folded)
         if function is None or schema.lower() not in self._schemas or _is_wrong(reader, last, function):
             return None
         if reader[last + 1].key == "(":
             return function + reader.text[name.stop : _behind_table(reader, last)[0]]
         return f"{function}({_literal(schema)})" if function.removeprefix(PREFIX) in TABLES else function
+
+    def _home(self, folded: str) -> str:
+        """The schema of a name without one: each schema can have a sqlite_sequence, and need not."""
+        if folded != "sqlite_sequence":
+            return "main"
+        return home_of(self._store.db, folded) or ""
 
     def _inlined(self, view: SchemaView) -> str:
         others = {name: other for name, other in self._views.items() if other is not view}

@@ -217,7 +217,8 @@ def resolve_parents(tables: list[TableDef], not_tables: Iterable[str]) -> list[T
 def _resolve(
     table: TableDef, key: ForeignKeyDef, tables: dict[str, TableDef], others: set[str]
 ) -> ForeignKeyDef:
-    mismatch = f'foreign key mismatch - "{table.name}" referencing "{key.parent}"'
+    names = (name.replace('"', '""') for name in (table.name, key.parent))
+    mismatch = 'foreign key mismatch - "{}" referencing "{}"'.format(*names)
     parent = tables.get(fold(key.parent))
     if parent is None:
         missing = None if fold(key.parent) not in others else mismatch

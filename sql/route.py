@@ -9,6 +9,7 @@ statement writes or sets off (`sql.effects`) returns to row format first, and th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import apsw
@@ -58,16 +59,23 @@ class Router:
 
     foreign_keys     whether the connection enforces them
     storage_format   "auto", "row" or "column"
+    unseen           around statements that the program must not see in its counters of changes
 
     Restoring does not change what a table holds. In autocommit mode it is a transaction of its own before
     the statement's: should the statement fail, the tables are in row format, with the same rows.
     """
 
     def __init__(
-        self, store: Store, *, foreign_keys: Callable[[], bool], storage_format: Callable[[], str]
+        self,
+        store: Store,
+        *,
+        foreign_keys: Callable[[], bool],
+        storage_format: Callable[[], str],
+        unseen: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._store, self._db = store, store.db
         self._foreign_keys, self._storage_format = foreign_keys, storage_format
+        self._unseen = unseen
         self._schemas: dict[str, tuple[int, Schema]] = {}
         self._decisions: dict[tuple[object, ...], list[Place]] = {}
         self._plans: dict[tuple[object, ...], tuple[WritePlan | None, SetPlan | None]] = {}
@@ -94,7 +102,8 @@ class Router:
         version = self._store.version(name)
         known = self._schemas.get(name)
         if known is None or known[0] != version:
-            known = self._schemas[name] = (version, read_schema(self._db, name))
+            with self._unseen():  # to read CHECKs counts as a statement that changes no row
+                known = self._schemas[name] = (version, read_schema(self._db, name))
         return known[1]
 
     def looks_at(self, statement: Statement) -> bool:

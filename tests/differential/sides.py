@@ -153,7 +153,8 @@ class Reference(_Side):
         return {"total changes": self.db.total_changes(), "in transaction": self.db.in_transaction}
 
     def one(self, step: Step) -> Outcome:
-        cursor = self.db.execute(step.sql, step.parameters)
+        # Not from the cache: SQLite does not look whether a name has come to stand for another schema's table.
+        cursor = self.db.execute(step.sql, step.parameters, can_cache=False)
         names: tuple[str, ...] = ()
         with suppress(apsw.ExecutionCompleteError):
             names = tuple(column[0] for column in cursor.getdescription())

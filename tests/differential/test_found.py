@@ -401,3 +401,90 @@ def test_rows_that_actions_changed_count_though_one_of_them_cannot_be() -> None:
         *("INSERT INTO p VALUES(1), (2)", "INSERT INTO c VALUES(1), (1)", "INSERT INTO d VALUES(1), (2)"),
         *("DELETE FROM p WHERE a = 1", _COUNTERS, "SELECT * FROM c"),
     )
+
+
+def test_keys_are_compared_with_the_rows_of_the_batch_before_that_turned_the_table_to_column_format() -> None:
+    rows = [(9, 1), (6, "x"), (4, 1), (7, 3), (2, 1e300), (256, "1"), (4, 7.5), (4, 1.5), (5, 0), (2, 9)]
+    assert_equal(
+        *(
+            "CREATE TABLE p(a INTEGER PRIMARY KEY, b)",
+            "CREATE TABLE t(a, b, c INTEGER REFERENCES p, UNIQUE(a))",
+        ),
+        "INSERT INTO p(b) VALUES('61')",
+        Step("given", "INSERT INTO t(a, b) VALUES(?, ?)", rows, "many"),
+        batch_size=5,
+    )
+
+
+@pytest.mark.parametrize("foreign_keys", [True, False])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *("PRAGMA foreign_key_check", "PRAGMA main.foreign_key_check(t)", "PRAGMA integrity_check"),
+        *("INSERT INTO o VALUES(1, 2)", "INSERT INTO o(nope) VALUES(1)", "UPDATE o SET nope = 1"),
+        *("UPDATE o", "DELETE FROM t WHERE nope", "INSERT INTO t VALUES(1, 2, 3)"),
+        *("INSERT INTO t(a) VALUES(-1)", "UPDATE t SET a = -1", "INSERT INTO c VALUES(9, 9)"),
+        *("INSERT INTO c VALUES(abs(-9223372036854775808), 1)", "SELECT * FROM o"),
+        Step("given", "INSERT INTO o VALUES(?, ?)", [], "many"),
+        Step("given", "INSERT INTO t VALUES(?, ?)", [], "many"),
+        Step("given", "INSERT INTO o VALUES(?, ?)", [(1, 2)], "many"),
+        Step("given", "INSERT INTO c VALUES(?, ?)", [(1, 1), (9, 9)], "many"),
+        Step("given", "INSERT INTO t(nope) VALUES(?)", [(1,)], "many"),
+        Step("given", "UPDATE o SET nope = ?", [(1,)], "many"),
+    ],
+)
+def test_changes_is_what_the_last_write_that_sqlite_ran_has_changed(
+    statement: str | Step, foreign_keys: bool
+) -> None:
+    """To read the CHECKs of a table that is new to the connection counts as a write, but is none of the program's."""
+    assert_equal(
+        *("CREATE TABLE t(a INTEGER PRIMARY KEY CHECK(a > 0), b)", "INSERT INTO t VALUES(1, 2), (3, 4)"),
+        *("CREATE TABLE o(a CHECK(a < 5), b)", "CREATE TABLE c(a REFERENCES t, b CHECK(b <> 3))"),
+        *("INSERT INTO t VALUES(5, 6), (7, 8)", "CREATE TABLE n(a CHECK(a <> 3))"),
+        *(statement, _COUNTERS),
+        foreign_keys=foreign_keys,
+    )
+
+
+def test_a_default_that_is_not_utf8_is_inserted() -> None:
+    assert_equal(
+        *(
+            "CREATE TABLE t(a, b DEFAULT(CAST(x'ff' AS TEXT)), c DEFAULT(1 + 1))",
+            "INSERT INTO t(a) VALUES(1), (2)",
+        ),
+        Step("given", "INSERT INTO t(a) VALUES(?)", [(3,), (4,), (5,), (6,)], "many"),
+        "SELECT a, hex(b), c FROM t",
+    )
+
+
+def test_a_schema_without_sqlite_sequence_leaves_the_name_to_the_next() -> None:
+    read = "SELECT * FROM sqlite_sequence"
+    assert_equal(
+        *("CREATE TABLE t(a)", "INSERT INTO t VALUES(1), (2)", read),
+        *(
+            "CREATE TABLE aux.s(a INTEGER PRIMARY KEY AUTOINCREMENT)",
+            "INSERT INTO aux.s VALUES(7), (8)",
+            read,
+        ),
+        *("SELECT * FROM main.sqlite_sequence", "SELECT * FROM aux.sqlite_sequence"),
+        *("CREATE TABLE u(a INTEGER PRIMARY KEY AUTOINCREMENT)", "INSERT INTO u VALUES(3), (4)", read),
+        *(
+            "SAVEPOINT x",
+            "CREATE TEMP TABLE s(a INTEGER PRIMARY KEY AUTOINCREMENT)",
+            read,
+            "ROLLBACK TO x",
+            read,
+        ),
+        attached=True,
+    )
+
+
+def test_names_with_quotation_marks_are_told_with_them_doubled() -> None:
+    assert_equal(
+        *(
+            'CREATE TABLE "q""t"(a, b)',
+            'CREATE TABLE c(a REFERENCES "q""t"(b), b)',
+            "PRAGMA foreign_keys = off",
+        ),
+        *("INSERT INTO c VALUES(1, 2), (3, 4)", "PRAGMA foreign_key_check", "PRAGMA foreign_key_check(c)"),
+    )
