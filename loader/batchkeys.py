@@ -20,7 +20,7 @@ from colonnade.sql.tokens import quote
 from colonnade.sql.writeplan import NotThawable, check_comparison
 from colonnade.store.database import Store
 from colonnade.store.keycode import COLLATIONS, KeySpec, Mask
-from colonnade.store.keyprobe import Effort, KeyBatch, held_by_groups, with_all_parts
+from colonnade.store.keyprobe import Effort, KeyBatch, KeyRuns, held_by_groups, with_all_parts
 from colonnade.store.spans import Span
 from colonnade.store.values import Column, IntArray, RowBatch
 
@@ -52,9 +52,21 @@ class BatchKeys:
     """The keys of one table that is `provable`; alive for one statement."""
 
     def __init__(
-        self, store: Store, schema: Schema, table: TableDef, stats: ConstraintStats, *, foreign_keys: bool
+        self,
+        store: Store,
+        schema: Schema,
+        table: TableDef,
+        stats: ConstraintStats,
+        *,
+        foreign_keys: bool,
+        runs: KeyRuns | None = None,
     ) -> None:
-        """stats: where what the checks cost is counted."""
+        """
+        stats  where what the checks cost is counted
+        runs   keeps key runs, where there will be many batches
+        """
+        self._runs = KeyRuns(0) if runs is None else runs
+        self._holders: list[tuple[Counters, int]] = []
         self._store, self._schema, self._table, self._stats = store, schema, table, stats
         self._foreign_keys = table.foreign_keys if foreign_keys else ()
         stored = [column for column in table.columns if not column.generated]
@@ -76,6 +88,13 @@ class BatchKeys:
             if good:
                 good = min(good, self._present(batch.slice(0, good), foreign))
         return good
+
+    def forget(self) -> None:
+        """Let go of the key runs that were kept."""
+        self._runs.clear()
+        for counters, size in self._holders:
+            counters.hold(-size)
+        self._holders.clear()
 
     def _unique(self, batch: RowBatch, key: KeyDef) -> int:
         """The first row whose key a stored row or one before it has; all rows if there is none."""
@@ -146,7 +165,11 @@ class BatchKeys:
             ids = {fold(column.name): column.column_id for column in column_table.columns}
             folds = tuple(map(str.upper, keys.collations))
             spec = KeySpec(tuple(ids[fold(name)] for name in names), folds)
-            held |= held_by_groups(column_table, spec, keys, effort)
+            kept = self._runs.nbytes
+            held |= held_by_groups(column_table, spec, keys, effort, self._runs)
+            if self._runs.nbytes > kept:
+                self._holders.append((counters, self._runs.nbytes - kept))
+                counters.hold(self._runs.nbytes - kept)
         rest = np.flatnonzero(~held)
         if len(rest):
             source = f"{quote(self._schema.name)}.{quote(stored_name)}"

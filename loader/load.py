@@ -14,6 +14,7 @@ import numpy as np
 
 from colonnade.loader.ledger import Ledger
 from colonnade.loader.options import LoadOptions
+from colonnade.loader.piececheck import PieceChecks
 from colonnade.loader.pipeline import in_order, worker_count
 from colonnade.loader.quarantine import Quarantine
 from colonnade.loader.report import LoadReport, TableReport, pager_figures, peak_rss_bytes
@@ -116,6 +117,7 @@ class _Load:
         keep = EXAMPLES if options.on_violation == "abort" else None
         self.found = CountedViolations(keep, self.ledger.locate)
         self.bad_rows = BadRows()
+        self._checks: dict[str, PieceChecks] = {}  # by folded name of a table, with bulk load off
         self.quarantine = Quarantine(store, self.ledger)
 
     def run(self, sources: Sequence[Given], script: str, script_path: str) -> LoadReport:
@@ -174,6 +176,8 @@ class _Load:
                 started.append([])
                 for definition in definitions:
                     table = self._start(definition, files[fold(definition.name)])
+                    if not self.options.bulk_load and table.writer.column_format:
+                        self._check_pieces(table, definitions)
                     started[number].append(table)
                     pieces = table.tasks(files[fold(definition.name)])
                     for task in self.store.spans.each("read", pieces, table=definition.name):
@@ -190,6 +194,8 @@ class _Load:
                         if self._is_over:
                             return
                     self._keep_all(table, pieces)
+                    if self._is_over:
+                        return
         for tables in started[settled:]:
             self._settle(tables)
             if self._is_over:
@@ -207,10 +213,17 @@ class _Load:
         self.observer.table_started(definition.name, known)
         return TableLoad(self.store, definition, self._writer(definition), self.options, report)
 
+    def _check_pieces(self, table: TableLoad, together: Sequence[TableDef]) -> None:
+        schema, names = self._schema(table.definition.schema), [definition.name for definition in together]
+        checks = PieceChecks(self.store, schema, table.writer, names, self.stats)
+        self._checks[fold(table.definition.name)] = checks
+
     def _keep_all(self, table: TableLoad, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
             piece = table.late(piece)
             self._keep(table, piece)
+            if self._is_over:
+                return
             self.observer.advanced(table.definition.name, piece.batch.row_count, piece.input_bytes)
 
     def _writer(self, definition: TableDef) -> TableWriter:
@@ -229,24 +242,50 @@ class _Load:
 
     def _keep(self, table: TableLoad, piece: Piece) -> None:
         """Store the good rows of a piece; its bad ones end the load or are collected."""
-        report, provenance = table.report, piece.rows.provenance
+        report = table.report
         report.input_bytes += piece.input_bytes
         for column, count in piece.rows.text_numbers.items():
             report.text_values[column] = report.text_values.get(column, 0) + count
         if piece.problems or piece.rows.rejects:
             self._reject(table, piece)
+        checks = self._checks.get(fold(table.definition.name))
+        if checks is None:
+            self._store(table, piece, checked=False)
+        else:
+            self._store_checked(table, piece, checks)
+
+    def _store_checked(self, table: TableLoad, piece: Piece, checks: PieceChecks) -> None:
+        """Store a piece whose keys are looked at first. A row that breaks one makes it a candidate, and ends an
+        `abort` once the validator has said what is wrong with it."""
+        piece = checks.filled(piece)
+        count, start = piece.batch.row_count, 0
+        with table.report.phase("check"):
+            good = checks.sound_rows(piece)
+        if good < count and checks.complete and self.options.on_violation == "abort":
+            start = good + 1
+            self._store(table, piece.part(0, start), checked=False)
+            owing = Debt({(fold(table.definition.schema), fold(table.definition.name))})
+            if validate_debt(self.store, self._schema, owing, self.stats, self.found, foreign_keys=True):
+                return
+        rest = piece if start == 0 else piece.part(start, count)
+        self._store(table, rest, checked=checks.complete and good == count)
+
+    def _store(self, table: TableLoad, piece: Piece, *, checked: bool) -> None:
         if not piece.batch.row_count:
             return
+        report = table.report
         with report.phase("write"):
-            prepared = piece.prepared
-            written = table.writer.put(prepared) if prepared is not None else table.writer.write(piece.batch)
+            if piece.prepared is not None:
+                written = table.writer.put(piece.prepared, checked=checked)
+            else:
+                written = table.writer.write(piece.batch, checked=checked)
         report.rows += written.row_count
         if written.group_id is not None:
             report.row_groups += 1
             order = written.order
             if piece.kept is not None:
                 order = piece.kept if order is None else piece.kept[order]
-            self.ledger.note(table.definition.name, written.group_id, provenance, order)
+            self.ledger.note(table.definition.name, written.group_id, piece.rows.provenance, order)
 
     def _reject(self, table: TableLoad, piece: Piece) -> None:
         bad = table.bad_rows(piece)
@@ -269,6 +308,8 @@ class _Load:
         started = time.perf_counter()
         for definition in definitions:
             self.observer.phase(definition.name, "validate")
+            if fold(definition.name) in self._checks:
+                self._checks.pop(fold(definition.name)).forget()
         keys = {(fold(d.schema), fold(d.name)) for d in definitions}
         sink = _Both(self.found, self.quarantine)
         debt = Debt(set(keys))

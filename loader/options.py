@@ -33,6 +33,9 @@ class LoadOptions:
                       of the fields of its first line are names of columns. Not all of them: a misspelt name
                       shall be an error that names it, not a row of data.
     format            format of every source, whatever its name. Default None: by the ending of its name.
+    bulk_load         whether keys are checked once a table is stored. False: piece by piece before that, so that
+                      `abort` ends a load at the first row that breaks a key. Default True: it is faster, and
+                      names every violation.
     batch_size        rows in a row group. Default 0: as the write hints of the table recommend.
     memory_limit      bytes for the key checks. Default None: what the connection's PRAGMA memory_limit says.
     max_record_bytes  bytes that one record of a text file may have, 64 MiB by default: enough for any
@@ -46,6 +49,7 @@ class LoadOptions:
     quote: str | None = None
     header: str = "auto"
     format: str | None = None
+    bulk_load: bool = True
     batch_size: int = 0
     memory_limit: int | None = None
     max_record_bytes: int = 64 << 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,11 @@ class Piece:
     @property
     def reject_count(self) -> int:
         return len(self.rows.rejects) + self.rows.batch.row_count - self.batch.row_count
+
+    def part(self, start: int, stop: int) -> Piece:
+        """Some of the good rows, to be encoded on the connection's thread."""
+        kept = np.arange(start, stop) if self.kept is None else self.kept[start:stop]
+        return replace(self, batch=self.batch.slice(start, stop - start), kept=kept, prepared=None)
 
 
 class TableLoad:

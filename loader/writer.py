@@ -87,8 +87,11 @@ class TableWriter:
         """Whether `group` was prepared by this writer and can be put."""
         return self._appender is not None and group.by is self._appender
 
-    def write(self, batch: RowBatch) -> Written:
-        """Store one batch, whatever its size (at most the batch size)."""
+    def write(self, batch: RowBatch, *, checked: bool = False) -> Written:
+        """Store one batch, whatever its size (at most the batch size).
+
+        checked  whether its keys are known to hold; else it owes a validation
+        """
         small = not self.is_group(batch.row_count)
         if small and not self._in_column_format and self._write_rows(batch):
             return Written(batch.row_count, None, None, self.store.db.last_insert_rowid())
@@ -97,7 +100,7 @@ class TableWriter:
             batch = appender.fill_rowids(batch)
         if small and self._write_rows(batch):
             return Written(batch.row_count, None, None, self.store.db.last_insert_rowid())
-        return self.put(appender.prepare(batch))
+        return self.put(appender.prepare(batch), checked=checked)
 
     @property
     def _in_column_format(self) -> bool:
@@ -122,8 +125,8 @@ class TableWriter:
             raise IntegrityError("datatype mismatch")
         return value
 
-    def put(self, prepared: Prepared) -> Written:
-        group_id, last_rowid = self.appender.put(prepared)
+    def put(self, prepared: Prepared, *, checked: bool = False) -> Written:
+        group_id, last_rowid = self.appender.put(prepared, checked=checked)
         return Written(prepared.group.row_count, group_id, prepared.order, last_rowid)
 
     def _write_rows(self, batch: RowBatch) -> bool:

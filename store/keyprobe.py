@@ -8,7 +8,7 @@ Nothing of them is kept.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,14 +19,14 @@ import pyarrow.compute as pc
 from colonnade.store.chunk import decode_chunk
 from colonnade.store.errors import Corrupt
 from colonnade.store.keycode import KeySpec, Mask, exact_integers, key_bytes
+from colonnade.store.keyranges import int_range
 from colonnade.store.keyrun import KeyRun, pack, packed, within
 from colonnade.store.scan import live_mask
-from colonnade.store.values import Column, IntArray, Kind, StorageClass
+from colonnade.store.values import Column, IntArray, Kind
 
 if TYPE_CHECKING:
     from colonnade.store.pager import RowGroupInfo
     from colonnade.store.table import ColumnTable
-    from colonnade.store.zonemap import ZoneMap
 
 
 @dataclass(slots=True)
@@ -67,7 +67,6 @@ class KeyBatch:
         self.ints = known if len(known) == len(ints) else None
         self._codes: pa.Array | None = None
         self._by_code: tuple[list[bytes], IntArray] | None = None
-        self._by_first: tuple[IntArray, IntArray] | None = None
 
     def __len__(self) -> int:
         return len(self.columns[0])
@@ -75,7 +74,7 @@ class KeyBatch:
     @property
     def nbytes(self) -> int:
         """Bytes of the keys, and of what was derived from them."""
-        derived = (self._codes, *(self.ints or ()), *(self._by_first or ()))
+        derived = (self._codes, *(self.ints or ()))
         columns = sum(int(column.data.nbytes) for column in self.columns)
         return columns + sum(int(part.nbytes) for part in derived if part is not None)
 
@@ -97,15 +96,6 @@ class KeyBatch:
             self._by_code = self.codes.take(order).to_pylist(), order.to_numpy().astype(np.int64)
         in_order, rows = self._by_code
         return rows[bisect_left(in_order, lo) : bisect_right(in_order, hi)]
-
-    def between_firsts(self, low: int, high: int) -> IntArray:
-        """Which keys have a first part from low to high. Only where all keys are integers."""
-        assert self.ints is not None
-        if self._by_first is None:
-            order = np.argsort(self.ints[0], kind="stable")
-            self._by_first = self.ints[0][order], order
-        in_order, rows = self._by_first
-        return rows[np.searchsorted(in_order, low, "left") : np.searchsorted(in_order, high, "right")]
 
     def among(self, columns: Sequence[Column], rows: IntArray | None = None) -> Mask:
         """Which of the keys `rows` (None: all) equal one of those in `columns`, whose NULLs equal nothing."""
@@ -188,23 +178,23 @@ def _in_sorted(wanted: IntArray, in_order: IntArray) -> Mask:
     return found
 
 
-def held_by_groups(table: ColumnTable, spec: KeySpec, keys: KeyBatch, effort: Effort) -> Mask:
+def held_by_groups(
+    table: ColumnTable, spec: KeySpec, keys: KeyBatch, effort: Effort, runs: KeyRuns | None = None
+) -> Mask:
     """Which of the keys a live row of the row groups has, (n,) bool.
 
     spec  of a key of the table, its columns in the order of the batch's: no two live rows have the same
+    runs  where key runs are kept from one batch to the next
     """
-    found = np.zeros(len(keys), bool)
-    for group in table.state().groups:
-        if not group.live_count or found.all():
-            continue
-        rows, full = _candidates(table, group, spec, keys)
+    found, groups, read = np.zeros(len(keys), bool), table.state().groups, 0
+    runs = KeyRuns(0) if runs is None else runs
+    for position, rows, full in _candidates(table, spec, keys, found):
         rows = rows[~found[rows]]
-        if not len(rows) or (full and not group.dead_count):
-            found[rows] = True
-            effort.groups_proven += 1
-            continue
-        found[rows] = _held_by(table, group, spec, keys, rows, effort, full=full)
-        effort.groups_read += 1
+        if len(rows):
+            found[rows] = _held_by(table, groups[position], spec, keys, rows, effort, runs, full=full)
+            read += 1
+    effort.groups_read += read
+    effort.groups_proven += sum(group.live_count > 0 for group in groups) - read
     return found
 
 
@@ -215,6 +205,7 @@ def _held_by(
     keys: KeyBatch,
     rows: IntArray,
     effort: Effort,
+    runs: KeyRuns,
     *,
     full: bool,
 ) -> Mask:
@@ -222,7 +213,7 @@ def _held_by(
 
     full  some row of it has each of these keys, be it a dead one
     """
-    run = None if full or keys.ints is None else _run(table, group, spec)
+    run = None if full or keys.ints is None else runs.get(table, group, spec)
     if not full and (run is None or keys.ints is None):
         effort.rows_read += group.live_count
         effort.rows_scanned += group.live_count
@@ -243,40 +234,67 @@ def _held_by(
     return held
 
 
-def _run(table: ColumnTable, group: RowGroupInfo, spec: KeySpec) -> KeyRun | None:
-    """The key run of a row group in which no key occurs twice, so that one of a dead row is gone with it."""
-    zone = table.key_zones(spec.signature).get(group.group_id)
-    stored = table.key_run(spec.signature, group.group_id) if zone is not None and zone.unique else None
-    return None if stored is None else KeyRun(stored)
+class KeyRuns:
+    """Key runs that were read, kept up to `limit` bytes; row groups never change, so that none goes out of date."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.nbytes = limit, 0
+        self._kept: dict[tuple[str, str, int], KeyRun] = {}
+
+    def get(self, table: ColumnTable, group: RowGroupInfo, spec: KeySpec) -> KeyRun | None:
+        """The key run of a row group in which no key occurs twice, so that one of a dead row is gone with it."""
+        entry = table.names.key, spec.signature, group.group_id
+        kept = self._kept.get(entry)
+        if kept is not None:
+            return kept
+        zone = table.key_zones(spec.signature).get(group.group_id)
+        stored = table.key_run(spec.signature, group.group_id) if zone is not None and zone.unique else None
+        if stored is None:
+            return None
+        run = KeyRun(stored)
+        # The first ones stay: batches ask for all of them in turn.
+        if self.nbytes + len(stored) <= self.limit:
+            self.nbytes += len(stored)
+            self._kept[entry] = run
+        return run
+
+    def clear(self) -> None:
+        """Let go of all of them."""
+        self._kept.clear()
+        self.nbytes = 0
 
 
 def _candidates(
-    table: ColumnTable, group: RowGroupInfo, spec: KeySpec, keys: KeyBatch
-) -> tuple[IntArray, bool]:
-    """The keys that a row group may hold by its zones, and whether it has a row, dead or alive, for each of these."""
-    zone = table.key_zones(spec.signature).get(group.group_id)
-    if zone is not None and zone.lo is None:
-        return np.zeros(0, np.int64), False
-    chunks = [table.zones(column_id).get(group.group_id) for column_id in spec.column_ids]
-    ranges = [None if chunk is None else _int_range(chunk) for chunk in chunks]
-    if keys.ints is not None and ranges[0] is not None:
-        rows = keys.between_firsts(*ranges[0])
-        for part, bounds in zip(keys.ints[1:], ranges[1:], strict=True):
-            if bounds is not None:
-                rows = rows[(part[rows] >= bounds[0]) & (part[rows] <= bounds[1])]
-        low, high = ranges[0]
-        full = high - low + 1 == group.row_count and chunks[0].null_count == 0  # type: ignore[union-attr]
-        return rows, full and len(ranges) == 1 and zone is not None and zone.unique
-    if zone is not None and zone.lo is not None and zone.hi is not None:
-        return keys.between_codes(zone.lo, zone.hi), False
-    return np.arange(len(keys)), False
-
-
-def _int_range(zone: ZoneMap) -> tuple[int, int] | None:
-    """(min, max) of a chunk of integers and NULLs."""
-    if zone.classes & ~StorageClass.NULL != StorageClass.INTEGER:
-        return None
-    return (zone.min, zone.max) if isinstance(zone.min, int) and isinstance(zone.max, int) else None
+    table: ColumnTable, spec: KeySpec, keys: KeyBatch, found: Mask
+) -> Iterator[tuple[int, IntArray, bool]]:
+    """By position, the row groups that may hold keys, which of them, and whether each of these is surely that of some
+    row, dead or alive. Keys that zones alone prove are marked in `found`."""
+    groups = table.state().groups
+    others: Sequence[int] = range(len(groups))
+    if keys.ints is not None:
+        ranges = table.group_ranges(spec)
+        others = ranges.others
+        maps = [table.zones(column_id) for column_id in spec.column_ids[1:]]
+        for place, rows in ranges.candidates(keys.ints[0]):
+            if ranges.sure[place]:
+                found[rows] = True
+                continue
+            position = int(ranges.groups[place])
+            for part, zones in zip(keys.ints[1:], maps, strict=True):
+                zone = zones.get(groups[position].group_id)
+                bounds = None if zone is None else int_range(zone)
+                if bounds is not None:
+                    rows = rows[(part[rows] >= bounds[0]) & (part[rows] <= bounds[1])]
+            yield position, rows, bool(ranges.full[place])
+    key_zones = table.key_zones(spec.signature)
+    for position in others:
+        key_zone = key_zones.get(groups[position].group_id)
+        if not groups[position].live_count or (key_zone is not None and key_zone.lo is None):
+            continue
+        if key_zone is not None and key_zone.lo is not None and key_zone.hi is not None:
+            yield position, keys.between_codes(key_zone.lo, key_zone.hi), False
+        else:
+            yield position, np.arange(len(keys)), False
 
 
 def _live_columns(table: ColumnTable, group: RowGroupInfo, spec: KeySpec) -> list[Column]:

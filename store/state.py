@@ -28,6 +28,7 @@ from colonnade.store.zonemap import ZoneMap
 
 if TYPE_CHECKING:
     from colonnade.store.hints import WriteHints
+    from colonnade.store.keyranges import GroupRanges
     from colonnade.store.scan import GroupReader
 
 
@@ -39,6 +40,7 @@ class TableState:
     unchecked   some row group still owes the checks of a bulk load, so that a rowid may stand twice in it
     look_ups    readers of row groups for a few rows (ColumnTable.look_up), by row group id
     hints       the table's write hints; None: not asked yet
+    ranges      those of the keys that batches were looked up in, by signature
     """
 
     stamp: str
@@ -46,6 +48,7 @@ class TableState:
     tombstones: dict[int, bytes]
     zones: dict[int, dict[int, ZoneMap]] = field(default_factory=dict)
     key_zones: dict[str, dict[int, KeyZone]] = field(default_factory=dict)
+    ranges: dict[str, GroupRanges] = field(default_factory=dict)
     unchecked: bool = field(init=False)
     look_ups: dict[int, GroupReader] = field(default_factory=dict)
     hints: WriteHints | None = None
@@ -71,6 +74,7 @@ class TableState:
         after = TableState.__new__(TableState)  # not by __init__: the rest follows from what stays as it is
         after.stamp, after.groups, after.tombstones = stamp, list(self.groups), dict(self.tombstones)
         after.zones, after.key_zones, after.hints = self.zones, self.key_zones, self.hints
+        after.ranges = {}
         after.unchecked, after._firsts = self.unchecked, self._firsts
         after.look_ups = dict(self.look_ups)
         for group_id, (bitmap, dead_count) in dead.items():

@@ -16,6 +16,7 @@ from colonnade.store.hints import WriteHints, declared_bytes, write_hints
 from colonnade.store.keycode import KeySpec
 from colonnade.store.keyfind import WantedKeys, find_keys
 from colonnade.store.keyindex import KeyZone
+from colonnade.store.keyranges import GroupRanges, group_ranges
 from colonnade.store.keytable import read_key_run, read_key_zones, write_key_zones
 from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.reads import RawRowGroup
@@ -136,6 +137,14 @@ class ColumnTable:
             known[signature] = read_key_zones(self.store.db, self.names, signature)
         return known[signature]
 
+    def group_ranges(self, spec: KeySpec) -> GroupRanges:
+        """Which row groups may hold which integers as the first part of a key."""
+        known = self.state().ranges
+        if spec.signature not in known:
+            zones = [self.zones(column_id) for column_id in spec.column_ids]
+            known[spec.signature] = group_ranges(self.state().groups, zones, self.key_zones(spec.signature))
+        return known[spec.signature]
+
     def key_run(self, signature: str, group_id: int) -> bytes | None:
         """The key run of a key in a row group (store.keyrun); None where there is none."""
         return read_key_run(self.store.db, self.names, signature, group_id)
@@ -146,11 +155,13 @@ class ColumnTable:
             write_key_zones(self.store.db, self.names, signature, zones)
         self.changed()
         self.state().key_zones.pop(signature, None)
+        self.state().ranges.pop(signature, None)
 
     def forget_keys(self) -> int:
         """Lets go of keys, and of chunks that look-ups read; returns the bytes of both. All of it can be read again."""
         if self._state is not None:
             self._state.key_zones.clear()
+            self._state.ranges.clear()
         return self.store.cache.forget(self.names.key)
 
     def row_count(self) -> int:

@@ -89,6 +89,11 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
         metavar="OUT.json",
         help="write where the time goes, thread by thread, to a file for Perfetto (ui.perfetto.dev) or speedscope",
     )
+    parser.add_argument(
+        "--no-bulk-load",
+        action="store_true",
+        help="check the keys of each piece before it is stored: abort then ends at the first bad row",
+    )
     parser.add_argument("--json", action="store_true", help="the load report as JSON on standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -122,6 +127,7 @@ def options_from(args: argparse.Namespace, **more: Any) -> LoadOptions:
         batch_size=args.batch_size,
         memory_limit=args.memory_limit,
         on_violation=args.on_violation,
+        bulk_load=not args.no_bulk_load,
         **more,
     )
 

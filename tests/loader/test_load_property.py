@@ -185,7 +185,7 @@ def rows_of(db: Any, table: Table) -> list[tuple[Any, ...]]:
     return [tuple((type(value), value) for value in row) for row in rows]
 
 
-def check_files(tables: list[Table], memory: int, batch: int) -> None:
+def check_files(tables: list[Table], memory: int, batch: int, *, bulk_load: bool) -> None:
     """Loading CSV files in report mode."""
     oracle = Oracle(tables)
     with tempfile.TemporaryDirectory() as folder:
@@ -196,7 +196,12 @@ def check_files(tables: list[Table], memory: int, batch: int) -> None:
             oracle.insert(table, [tuple(None if f == NULL else f for f in row) for row in fields])
         connection = connect(tables, memory, batch)
         options = LoadOptions(
-            on_violation="report", null=NULL, header="no", memory_limit=memory, batch_size=batch
+            on_violation="report",
+            null=NULL,
+            header="no",
+            memory_limit=memory,
+            batch_size=batch,
+            bulk_load=bulk_load,
         )
         report = connection.load(folder, options=options)
         expected = oracle.violations()
@@ -255,10 +260,12 @@ LIMITS = st.sampled_from([1 << 20, 16 << 20])
 BATCHES = st.sampled_from([1, 3, 8, 0])
 
 
-@given(tables_strategy(12), LIMITS, BATCHES)
-@settings(max_examples=120, deadline=None, suppress_health_check=SUPPRESSED)
-def test_files_report_exactly_the_violations(tables: list[Table], memory: int, batch: int) -> None:
-    check_files(tables, memory, batch)
+@given(tables_strategy(12), LIMITS, BATCHES, st.booleans())
+@settings(max_examples=160, deadline=None, suppress_health_check=SUPPRESSED)
+def test_files_report_exactly_the_violations(
+    tables: list[Table], memory: int, batch: int, bulk_load: bool
+) -> None:
+    check_files(tables, memory, batch, bulk_load=bulk_load)
 
 
 @given(tables_strategy(12), LIMITS, BATCHES, st.sampled_from(["auto", "column"]))
@@ -270,12 +277,12 @@ def test_bulk_load_finds_exactly_the_violations(
 
 
 @pytest.mark.slow
-@given(tables_strategy(60), LIMITS, BATCHES)
+@given(tables_strategy(60), LIMITS, BATCHES, st.booleans())
 @settings(max_examples=1500, deadline=None, suppress_health_check=SUPPRESSED)
 def test_files_report_exactly_the_violations_of_many_rows(
-    tables: list[Table], memory: int, batch: int
+    tables: list[Table], memory: int, batch: int, bulk_load: bool
 ) -> None:
-    check_files(tables, memory, batch)
+    check_files(tables, memory, batch, bulk_load=bulk_load)
 
 
 @pytest.mark.slow
