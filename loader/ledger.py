@@ -71,16 +71,19 @@ class Ledger:
             raise unwritable(None, error) from error
         return at
 
-    def locate(self, table: str, group_id: int | None, position: int) -> tuple[str, int | None] | None:
-        """The source and line of a row; None if it was not loaded from a source."""
+    def locate(
+        self, table: str, group_id: int | None, positions: IntArray
+    ) -> tuple[str, IntArray | None] | None:
+        """The source of rows, and their lines where these are known; None if they were not loaded from a source."""
         entry = self._groups.get((fold(table), group_id)) if group_id is not None else None
         if entry is None:
             return None
         if entry.order_at is not None:
             file = self._files[fold(table)]
-            file.seek(entry.order_at + 4 * position)
-            position = int(np.frombuffer(file.read(4), "<u4")[0])
-        return entry.provenance.path, entry.provenance.line_of(position)
+            file.seek(entry.order_at)
+            order = np.frombuffer(file.read(4 * (int(positions.max()) + 1)), "<u4")
+            positions = order[positions].astype(np.int64)
+        return entry.provenance.path, entry.provenance.lines_of(positions)
 
     def drop(self, table: str) -> None:
         """The table is finished."""

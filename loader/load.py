@@ -22,6 +22,7 @@ from colonnade.loader.settle import Debt, TableKey, finish, validate_debt
 from colonnade.loader.sources import LoadError, SourceFile, Task, find_sources
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.tableload import BadRows, Frame, Piece, TableLoad
+from colonnade.loader.violationlog import ViolationLog
 from colonnade.loader.violations import CountedViolations, ViolationBatch
 from colonnade.loader.writer import TableWriter
 from colonnade.sql.checks import bulk_reason
@@ -33,7 +34,7 @@ from colonnade.store.errors import OperationalError
 
 Given = str | tuple[str, Any]
 
-EXAMPLES = 100  # violations that `abort` names; the counts are exact all the same
+EXAMPLES = 100  # violations that are named where not all of them are; the counts are exact all the same
 
 
 class Observer(Protocol):
@@ -114,9 +115,11 @@ class _Load:
         self.report = LoadReport(store.db.filename, options.on_violation)
         self.ledger = Ledger()
         self.stats = stats
-        keep = EXAMPLES if options.on_violation == "abort" else None
-        self.found = CountedViolations(keep, self.ledger.locate)
-        self.bad_rows = BadRows()
+        keep = None if options.on_violation == "report" else EXAMPLES
+        log = ViolationLog() if keep is None else None  # as they are found, in any number
+        self.found = CountedViolations(keep, self.ledger.locate, [] if log is None else log)
+        self.bad_rows = BadRows(keep, [] if log is None else log)
+        self._log = log
         self._checks: dict[str, PieceChecks] = {}  # by folded name of a table, with bulk load off
         self.quarantine = Quarantine(store, self.ledger)
 
@@ -137,7 +140,8 @@ class _Load:
         report.seconds = time.perf_counter() - started
         report.pager = pager_figures(self.store.pager.counters.snapshot() - before)
         report.constraints = self.stats.rows()
-        report.violations = self.bad_rows.violations + self.found.kept
+        kept = [*self.bad_rows.violations, *self.found.kept] if self._log is None else self._log
+        report.violations = kept
         report.violation_counts = self.bad_rows.counts | {
             f"{constraint.table}: {constraint.label}": count
             for constraint, count in self.found.counts.items()
@@ -297,9 +301,9 @@ class _Load:
         if self.options.on_violation == "quarantine":
             self.quarantine.add_malformed(table.definition, piece.rows.rejects)
             positions = np.array(list(bad), np.int64)
-            reasons = [problem.message for problem in bad.values()]
             rows = piece.rows.batch.take(positions)
-            self.quarantine.add_rows(table.definition, rows, reasons, piece.rows.provenance, positions)
+            problems = list(bad.values())
+            self.quarantine.add_rows(table.definition, rows, problems, piece.rows.provenance, positions)
 
     def _settle(self, tables: Sequence[TableLoad]) -> None:
         """The end of a table (or of a cycle of tables): validate, move violations out, drop all state."""
@@ -311,12 +315,12 @@ class _Load:
             if fold(definition.name) in self._checks:
                 self._checks.pop(fold(definition.name)).forget()
         keys = {(fold(d.schema), fold(d.name)) for d in definitions}
-        sink = _Both(self.found, self.quarantine)
+        sink = _Both(self.found, self.quarantine) if self.options.on_violation == "quarantine" else self.found
         debt = Debt(set(keys))
         while validate_debt(self.store, self._schema, debt, self.stats, sink, foreign_keys=True):
             if self.options.on_violation != "quarantine":
                 break
-            moved = self.quarantine.clear(definitions)
+            moved = self.quarantine.clear(definitions, self._schema(definitions[0].schema))
             for report in reports:
                 count = moved.get(fold(report.table), 0)
                 report.rejected, report.rows = report.rejected + count, report.rows - count

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TextIO
 
 from colonnade.loader.violations import Violation
 from colonnade.store.counters import Snapshot
@@ -49,7 +50,7 @@ class TableReport:
 
 @dataclass(slots=True)
 class LoadReport:
-    """A whole load. `violation_counts` is exact; `violations` holds those that were kept as examples."""
+    """A whole load. `violation_counts` is exact; `violations` are all if on_violation is `report`, else the first."""
 
     database: str
     on_violation: str
@@ -60,7 +61,7 @@ class LoadReport:
     file_bytes: int = 0
     tables: list[TableReport] = field(default_factory=list)
     constraints: list[dict[str, Any]] = field(default_factory=list)
-    violations: list[Violation] = field(default_factory=list)
+    violations: Sequence[Violation] = ()
     violation_counts: dict[str, int] = field(default_factory=dict)
     pager: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -79,13 +80,23 @@ class LoadReport:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts and lists; key values as `value_json` gives them."""
-        content = asdict(self)
+        content = asdict(replace(self, violations=()))
         for table in content["tables"]:
             del table["started"]
         content["violations"] = [violation_json(violation) for violation in self.violations]
         content["rows"], content["rejected"] = self.rows, self.rejected
         content["violation_count"] = self.violation_count
         return content
+
+
+def write_json(report: LoadReport, out: TextIO) -> None:
+    """The same as one JSON object, however many violations there are."""
+    content = replace(report, violations=()).to_json()
+    del content["violations"]
+    out.write(json.dumps(content, indent=1).removesuffix("\n}") + ',\n "violations": [')
+    for number, violation in enumerate(report.violations):
+        out.write((",\n  " if number else "\n  ") + json.dumps(violation_json(violation)))
+    out.write("\n ]\n}\n")
 
 
 def pager_figures(delta: Snapshot) -> dict[str, int]:

@@ -18,10 +18,11 @@ from colonnade.loader.sources import (
     Source,
     SourceFile,
     Task,
+    line_of,
     open_arrow,
     open_source,
 )
-from colonnade.loader.violations import Violation
+from colonnade.loader.violations import Kept, Violation
 from colonnade.loader.writer import TableWriter
 from colonnade.sql.checks import RowProblem
 from colonnade.sql.objects import TableDef, fold
@@ -137,7 +138,7 @@ class TableLoad:
         return LoadError(
             problem.message,
             path=piece.rows.provenance.path,
-            line=piece.rows.provenance.line_of(row),
+            line=line_of(piece.rows.provenance, row),
             column=problem.constraint if value is not None else None,
             value=value,
         )
@@ -153,9 +154,13 @@ class TableLoad:
 
 @dataclass(slots=True)
 class BadRows:
-    """Rows that were rejected for themselves alone (malformed, NOT NULL, STRICT, CHECK), as violations."""
+    """Rows that were rejected for themselves alone (malformed, NOT NULL, STRICT, CHECK), as violations.
 
-    violations: list[Violation] = field(default_factory=list)
+    keep  how many are kept as objects; None: all
+    """
+
+    keep: int | None = None
+    violations: Kept = field(default_factory=list[Violation])
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -191,7 +196,7 @@ class BadRows:
                     problem.kind,
                     None,
                     where.path,
-                    where.line_of(row),
+                    line_of(where, row),
                     (problem.constraint,),
                     (table.value_of(piece, row, problem),),
                     None,
@@ -200,6 +205,7 @@ class BadRows:
             )
 
     def _add(self, violation: Violation) -> None:
-        self.violations.append(violation)
+        if self.keep is None or len(self.violations) < self.keep:
+            self.violations.extend((violation,))
         label = f"{violation.table}: {violation.constraint}"
         self.counts[label] = self.counts.get(label, 0) + 1

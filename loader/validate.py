@@ -29,7 +29,7 @@ from colonnade.store.errors import OperationalError
 from colonnade.store.keycode import COLLATIONS, KeySpec
 from colonnade.store.values import Column
 
-__all__ = ["ValidateLimits", "check_foreign_key", "check_key", "validate"]
+__all__ = ["ValidateLimits", "check_foreign_key", "check_key", "conversion", "validate"]
 
 _NUMERIC = (Affinity.NUMERIC, Affinity.INTEGER, Affinity.REAL)
 
@@ -165,7 +165,7 @@ class _Run:
             if not all(collation.upper() in COLLATIONS for collation in collations):
                 check_natively(check, child, self.store.db, parent, foreign.parent_columns)
                 return
-            convert = tuple(_conversion(mine.affinity, theirs.affinity) for mine, theirs in ends)
+            convert = tuple(conversion(mine.affinity, theirs.affinity) for mine, theirs in ends)
             held = self.source(parent, foreign.parent_columns, collations)
             check_presence(check, ForeignKey(child, held, convert, collations))
 
@@ -185,7 +185,7 @@ class _Run:
         return ColumnSource(table, rows, spec)
 
 
-def _conversion(child: Affinity, parent: Affinity) -> Callable[[Column], Column] | None:
+def conversion(child: Affinity, parent: Affinity) -> Callable[[Column], Column] | None:
     """How child values change under the parent's affinity; None if values of such a child stay as they are.
 
     SQLite compares keys under the affinity of the parent's index, which knows no INTEGER or REAL: both

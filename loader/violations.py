@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,8 +10,8 @@ from colonnade.store.values import Column, IntArray, SQLiteValue, to_python
 
 PRIMARY_KEY, UNIQUE, FOREIGN_KEY = "PRIMARY KEY", "UNIQUE", "FOREIGN KEY"
 
-# (table, group id or None for the row part, position in the group) -> (source, line), or None if unknown
-Locate = Callable[[str, int | None, int], tuple[str, int | None] | None]
+# (table, group id or None for the row part, positions in the group) -> (source, lines or None), or None if unknown
+Locate = Callable[[str, int | None, IntArray], tuple[str, IntArray | None] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,12 @@ class Constraint:
     @property
     def label(self) -> str:
         """Its name if it has one, else what it says: "UNIQUE (a, b)", "FOREIGN KEY (a) REFERENCES p (b)"."""
-        if self.name:
-            return self.name
-        text = f"{self.kind} ({', '.join(self.columns)})"
+        return self.name or self.description
+
+    @property
+    def description(self) -> str:
+        """Kind, name if it has one, columns, and what they refer to."""
+        text = f"{self.kind}{f' {self.name}' if self.name else ''} ({', '.join(self.columns)})"
         if self.parent is not None:
             text += f" REFERENCES {self.parent} ({', '.join(self.parent_columns)})"
         return text
@@ -92,7 +95,10 @@ class Violation:
         row = self.table if self.rowid is None else f"{self.table} row {self.rowid}"
         key = ", ".join(f"{c} = {_short(v)}" for c, v in zip(self.columns, self.values, strict=True))
         missing = f", not in {self.parent}" if self.parent is not None else ""
-        return f"{where}{row}: {self.message} ({key}{missing})"
+        named = ""
+        if self.kind in (PRIMARY_KEY, UNIQUE, FOREIGN_KEY) and not self.constraint.startswith(self.kind):
+            named = f": {self.constraint}"
+        return f"{where}{row}: {self.message}{named} ({key}{missing})"
 
 
 def _short(value: SQLiteValue) -> str:
@@ -112,12 +118,25 @@ def violations(batch: ViolationBatch, locate: Locate | None = None) -> Iterator[
     of = batch.constraint
     rowids = [None] * len(batch) if batch.rowids is None else batch.rowids.tolist()
     values = zip(*(to_python(column) for column in batch.values), strict=True)
-    for rowid, position, key in zip(rowids, batch.positions.tolist(), values, strict=True):
-        found = locate(of.table, batch.group_id, position) if locate else None
-        source, line = found or (None, None)
+    found = locate(of.table, batch.group_id, batch.positions) if locate and len(batch) else None
+    source, known = found or (None, None)
+    lines = [None] * len(batch) if known is None else known.tolist()
+    for rowid, line, key in zip(rowids, lines, values, strict=True):
         yield Violation(
             of.table, of.label, of.kind, rowid, source, line, of.columns, key, of.parent, of.message
         )
+
+
+class Kept(Protocol):
+    """Violations that are kept: a list, or a ViolationLog where there may be any number."""
+
+    def extend(self, found: Iterable[Violation], /) -> None: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Violation]: ...
+
+    def __getitem__(self, place: int, /) -> Violation: ...
 
 
 @dataclass(slots=True)
@@ -126,7 +145,7 @@ class CountedViolations:
 
     keep: int | None = 100
     locate: Locate | None = None
-    kept: list[Violation] = field(default_factory=list)
+    kept: Kept = field(default_factory=list[Violation])
     counts: dict[Constraint, int] = field(default_factory=dict)
 
     def add(self, batch: ViolationBatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from colonnade import connect
 from colonnade.cli.progress import progress_for
 from colonnade.loader.options import LoadOptions
-from colonnade.loader.report import LoadReport
+from colonnade.loader.report import LoadReport, write_json
 from colonnade.loader.sources import LoadError
 from colonnade.loader.sources.find import FORMATS
 
@@ -155,7 +155,7 @@ def load_and_report(
 
 def show(report: LoadReport, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(report.to_json(), indent=1))
+        write_json(report, sys.stdout)
     else:
         from colonnade.cli.output import console, print_report  # rich: not needed for --json
 

@@ -23,6 +23,7 @@ from colonnade.loader.sources.base import (
     Source,
     SourceFile,
     Task,
+    line_of,
 )
 from colonnade.loader.sources.delimited import DelimitedSource
 from colonnade.loader.sources.find import find_sources
@@ -39,6 +40,7 @@ __all__ = [
     "SourceFile",
     "Task",
     "find_sources",
+    "line_of",
     "open_arrow",
     "open_source",
 ]

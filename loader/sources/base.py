@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from colonnade.store.errors import DatabaseError
-from colonnade.store.values import RowBatch
+from colonnade.store.values import IntArray, RowBatch
 
 
 class LoadError(DatabaseError):
@@ -62,12 +64,27 @@ class Provenance(Protocol):
         """The source, as the user gave it."""
         ...
 
-    def line_of(self, position: int) -> int | None:
-        """The line, from 1, of the row at `position` of the batch; may read the file again. None: not known.
+    def lines_of(self, positions: IntArray) -> IntArray | None:
+        """The lines, from 1, of rows at (n,) positions of the batch; may read the file again. None: not known.
 
         For sources without lines (parquet, Arrow) it is the row's number, from 1.
         """
         ...
+
+
+def line_of(provenance: Provenance, position: int) -> int | None:
+    """The line of one row: see Provenance.lines_of."""
+    lines = provenance.lines_of(np.array([position], np.int64))
+    return None if lines is None else int(lines[0])
+
+
+def counting_in(numbers: IntArray, skipped: tuple[int, ...]) -> IntArray:
+    """Numbers of rows counted without the skipped ones (ascending), as numbers counted with them."""
+    if not skipped:
+        return numbers
+    before = np.array(skipped, np.int64) - np.arange(len(skipped))
+    counted: IntArray = numbers + np.searchsorted(before, numbers, side="right")
+    return counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +100,8 @@ class RowProvenance:
     skipped: tuple[int, ...] = ()
     offset: int = 0
 
-    def line_of(self, position: int) -> int | None:
-        row = self.first_row + self.offset + position
-        for number in self.skipped:
-            if number <= row:
-                row += 1
-        return row
+    def lines_of(self, positions: IntArray) -> IntArray | None:
+        return counting_in(self.first_row + self.offset + positions, self.skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +120,7 @@ class Reject:
 
     @property
     def line(self) -> int | None:
-        return self.provenance.line_of(self.position)
+        return line_of(self.provenance, self.position)
 
     @property
     def path(self) -> str:

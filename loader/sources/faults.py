@@ -52,7 +52,8 @@ def rejects_for(piece: Piece, faults: Mapping[int, Fault]) -> tuple[Reject, ...]
 
 
 def _line(piece: Piece, ordinal: int) -> int:
-    return piece.file.first_line(piece.number) + lines_before(piece.data, ordinal, piece.file.dialect)
+    before = lines_before(piece.data, np.array([ordinal]), piece.file.dialect)
+    return piece.file.first_line(piece.number) + int(before[0])
 
 
 def number_faults(columns: Iterable[tuple[ColumnDef, Column]]) -> dict[int, Fault]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from colonnade.loader.sources.base import LoadError
+from colonnade.loader.sources.base import LoadError, counting_in
 from colonnade.loader.sources.bytestream import ByteStream, can_be_read_again, compression_of, read_range
 from colonnade.loader.sources.records import (
     Bytes,
@@ -19,6 +19,7 @@ from colonnade.loader.sources.records import (
     whole_records,
     without_trailing_blanks,
 )
+from colonnade.store.values import IntArray
 
 BOM = b"\xef\xbb\xbf"
 SMALLEST_PIECE = 1 << 16  # below this, handing a piece to a thread costs more than parsing it
@@ -123,29 +124,26 @@ class PieceProvenance:
     def path(self) -> str:
         return self.file.path
 
-    def line_of(self, position: int) -> int | None:
-        record = self.first + position
-        for ordinal in self.skipped:
-            if ordinal <= record:
-                record += 1
+    def lines_of(self, positions: IntArray) -> IntArray | None:
+        records = counting_in(self.first + positions, self.skipped)
         line = self.file.first_line(self.number)
-        if not self.quoted or record == 0:
-            return line + record
+        if not self.quoted or not records.any():
+            return line + records
         if not self.file.can_be_read_again:
             return None
-        return line + lines_before(read_range(self.path, self.offset, self.size), record, self.file.dialect)
+        return line + lines_before(read_range(self.path, self.offset, self.size), records, self.file.dialect)
 
 
 def provenance(piece: Piece, first: int = 0, skipped: tuple[int, ...] = ()) -> PieceProvenance:
     return PieceProvenance(piece.file, piece.number, piece.offset, piece.size, piece.quoted, first, skipped)
 
 
-def lines_before(data: Bytes, record: int, dialect: Dialect) -> int:
-    """Line ends before the record of this ordinal."""
-    if record == 0:
-        return 0
-    start = record_ends(data, dialect)[record - 1]
-    return int(np.searchsorted(line_ends(data), start, side="right"))
+def lines_before(data: Bytes, records: IntArray, dialect: Dialect) -> IntArray:
+    """Line ends before the records of these ordinals, (n,) int64."""
+    starts = np.concatenate([[0], record_ends(data, dialect)])[records]
+    lines: IntArray = np.searchsorted(line_ends(data), starts, side="right")
+    lines[records == 0] = 0
+    return lines
 
 
 def cut(

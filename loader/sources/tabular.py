@@ -21,6 +21,7 @@ from colonnade.loader.sources.base import (
     Reject,
     RowProvenance,
     SourceFile,
+    line_of,
 )
 from colonnade.loader.sources.faults import number_faults, others
 from colonnade.loader.sources.layout import match_names
@@ -131,7 +132,7 @@ class TabularTask:
                 high, reason = middle, str(error)
             else:
                 low = middle
-        line = self.where.line_of(low)
+        line = line_of(self.where, low)
         return LoadError(reason, path=self.where.path, line=line, column=definition.name)
 
     def _without_text(self, batch: RowBatch) -> tuple[RowBatch, tuple[int, ...]]:
@@ -141,7 +142,7 @@ class TabularTask:
             return batch, ()
         if not self.options.keeps_rejects:
             row = min(faults)
-            fault, line = faults[row], self.where.line_of(row)
+            fault, line = faults[row], line_of(self.where, row)
             raise LoadError(
                 fault.reason, path=self.where.path, line=line, column=fault.column, value=fault.value
             )

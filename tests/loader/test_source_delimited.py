@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from colonnade.loader.sources import LoadError
+from colonnade.loader.sources import LoadError, line_of
 from colonnade.store.values import Kind
 
 from .source_helpers import csv_rows, in_sqlite, load, same
@@ -120,7 +120,7 @@ def test_quoted_fields_of_any_text_come_back(
     line = 1
     positions = [(part, k) for part in parts for k in range(part.batch.row_count)]
     for row, (part, k) in zip(rows, positions, strict=True):
-        assert part.provenance.line_of(k) == line
+        assert line_of(part.provenance, k) == line
         breaks = sum(field.count("\n") + field.count("\r") - field.count("\r\n") for field in row)
         line += 1 + breaks
 
@@ -158,7 +158,7 @@ def test_pieces_are_cut_right_however_small_they_are(tmp_path: Path, monkeypatch
     assert all(part.batch.row_count <= 2 for part in parts)
     last = parts[-1]
     breaks = text.count("\n") + text.count("\r")
-    assert last.provenance.line_of(last.batch.row_count - 1) == breaks - sum(
+    assert line_of(last.provenance, last.batch.row_count - 1) == breaks - sum(
         field.count("\n") + field.count("\r") for field in rows[-1]
     )
 
@@ -183,7 +183,7 @@ def test_the_shape_of_the_file_does_not_matter(tmp_path: Path, name: str, conten
     path.write_bytes(content)
     got, parts = load(path, "CREATE TABLE t(i INTEGER, x TEXT)")
     assert got == [(1, "a"), (2, "b")]
-    assert [parts[0].provenance.line_of(k) for k in (0, 1)] == ([2, 3] if "header" in name else [1, 2])
+    assert [line_of(parts[0].provenance, k) for k in (0, 1)] == ([2, 3] if "header" in name else [1, 2])
 
 
 def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_compressed_text_is_read(tmp_path: Path, ending: str) -> None:
             out.write(text)
     got, parts = load(path, "CREATE TABLE t(i INTEGER, x TEXT)")
     assert got == [(k, f"word {k}") for k in range(5000)]
-    assert parts[-1].provenance.line_of(parts[-1].batch.row_count - 1) == 5000
+    assert line_of(parts[-1].provenance, parts[-1].batch.row_count - 1) == 5000
 
 
 def test_a_damaged_compressed_file_is_an_error(tmp_path: Path) -> None:

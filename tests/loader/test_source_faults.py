@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from colonnade.loader.options import LoadOptions
-from colonnade.loader.sources import LoadError, SourceFile, open_source
+from colonnade.loader.sources import LoadError, SourceFile, line_of, open_source
 from colonnade.sql.schema import read_schema
 
 from .source_helpers import load
@@ -64,7 +64,7 @@ def test_every_malformed_line_becomes_a_reject_and_the_rest_is_loaded(tmp_path: 
     assert [(r.line, r.reason, r.column, r.value) for r in rejects] == expected
     assert [r.text for r in rejects][:2] == ["7|7.25|", "7|7.25|a|b|"]
     assert {r.path for r in rejects} == {str(path)}
-    lines = [part.provenance.line_of(k) for part in parts for k in range(part.batch.row_count)]
+    lines = [line_of(part.provenance, k) for part in parts for k in range(part.batch.row_count)]
     assert lines == good
 
 
@@ -172,7 +172,7 @@ def test_lines_are_known_before_earlier_pieces_were_parsed(tmp_path: Path) -> No
     source = open_source(SourceFile(str(path), "tbl", "t"), read_schema(db).tables["t"], LoadOptions())
     tasks = list(source.tasks(lambda: 500))
     (part,) = tasks[4].run()[:1]
-    line = part.provenance.line_of(0)
+    line = line_of(part.provenance, 0)
     assert line == part.batch.columns[0].data[0].as_py()
     late = next(task for task in tasks if b"\n1|2|\n" in bytes(task.piece.data))  # type: ignore[attr-defined]
     with pytest.raises(LoadError) as caught:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from colonnade.loader.options import LoadOptions
-from colonnade.loader.sources import LoadError, SourceFile, open_source
+from colonnade.loader.sources import LoadError, SourceFile, line_of, open_source
 from colonnade.sql.schema import read_schema
 
 from .source_helpers import in_sqlite, load, rows_of, same
@@ -96,7 +96,7 @@ def test_keys_match_columns_in_any_case_and_missing_ones_are_null(tmp_path: Path
     path.write_text('\ufeff{"I": 1}\n\n{"X": "a", "i": null}\r\n{}\n  \n{"i": 2}', encoding="utf-8")
     got, parts = load(path, "CREATE TABLE t(i INTEGER, x TEXT)")
     assert got == [(1, None), (None, "a"), (None, None), (2, None)]
-    assert [parts[0].provenance.line_of(k) for k in range(4)] == [1, 3, 4, 6]
+    assert [line_of(parts[0].provenance, k) for k in range(4)] == [1, 3, 4, 6]
 
 
 FAULTS = [

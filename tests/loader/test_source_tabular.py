@@ -14,7 +14,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from colonnade.loader.sources import LoadError
+from colonnade.loader.sources import LoadError, line_of
 
 from .source_helpers import in_sqlite, load, load_arrow, same
 
@@ -137,7 +137,7 @@ def test_files_are_read_by_column_name_in_batches(tmp_path: Path, name: str) -> 
     got, parts = load(path, DDL, batch_rows=1000)
     assert got == EXPECTED
     assert [part.batch.row_count for part in parts] == [1000] * 5
-    assert [part.provenance.line_of(0) for part in parts] == [1, 1001, 2001, 3001, 4001]
+    assert [line_of(part.provenance, 0) for part in parts] == [1, 1001, 2001, 3001, 4001]
     assert parts[0].provenance.path == str(path)
 
 

@@ -19,7 +19,7 @@ from colonnade.store.database import Store
 from colonnade.store.errors import OperationalError
 from colonnade.store.keyindex import key_zone
 from colonnade.store.rowgroup import encode_row_group
-from colonnade.store.values import RowBatch, SQLiteValue, from_python
+from colonnade.store.values import IntArray, RowBatch, SQLiteValue, from_python
 
 Row = tuple[SQLiteValue, ...]
 Stored = tuple[Any, ...]  # rowid, columns
@@ -348,14 +348,14 @@ def test_a_violation_names_its_line_its_constraint_and_its_parent() -> None:
     database.fill("p", [[(1,)]])
     database.fill("c", [[], [(1, b"\0"), (1, b"\0")], [(2, 3)]])
 
-    def locate(table: str, group_id: int | None, position: int) -> tuple[str, int | None] | None:
+    def locate(table: str, group_id: int | None, positions: IntArray) -> tuple[str, IntArray | None]:
         assert table == "c"
         assert group_id is not None
-        return f"file{group_id}", position + 10
+        return f"file{group_id}", positions + 10
 
     unique, foreign = database.found(locate=locate).kept
     assert unique.describe() == (
-        "file1:11: c row 2: UNIQUE constraint failed: c.x, c.y (x = 1, y = b'\\x00')"
+        "file1:11: c row 2: UNIQUE constraint failed: c.x, c.y: twice (x = 1, y = b'\\x00')"
     )
     assert unique.constraint == "twice"
     assert foreign.describe() == "file2:10: c row 3: FOREIGN KEY constraint failed (x = 2, not in p)"
