@@ -24,7 +24,7 @@ class Answer(NamedTuple):
     """The rows of a PRAGMA that gives some."""
 
     columns: Sequence[str]
-    rows: Sequence[tuple[Any, ...]]
+    rows: Iterable[tuple[Any, ...]]
 
 
 Own = Callable[["Session", Pragma], Answer | None]

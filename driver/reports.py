@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -12,6 +12,7 @@ from colonnade.loader.checking import ValidateLimits
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.stats import Counters as ConstraintCounters
 from colonnade.loader.validate import validate
+from colonnade.loader.violationlog import ViolationLog
 from colonnade.loader.violations import CountedViolations, Violation
 from colonnade.sql.checks import bulk_reason
 from colonnade.sql.objects import Schema, TableDef
@@ -69,14 +70,17 @@ def _shadow_names(table: ColumnTable) -> list[str]:
     return [name for (name,) in listed]
 
 
-def check(store: Store, schema: Schema, only: Collection[str], stats: ConstraintStats) -> list[Row]:
-    """Every violation of every key of the tables (none named: of all), found by reading all their rows."""
-    found = CountedViolations(keep=None)
+def check(store: Store, schema: Schema, only: Collection[str], stats: ConstraintStats) -> Iterable[Row]:
+    """Every violation of every key of the tables (none named: of all), found by reading all their rows.
+
+    There may be any number of them: beyond the first they wait in a temporary file.
+    """
+    found = CountedViolations(keep=None, kept=ViolationLog())
     limits = ValidateLimits(store.memory_limit)
     with store.db:
         names = only or list(schema.tables)
         validate(store, schema, names, limits, stats, foreign_keys=True, sink=found, full=True)
-    return [_violation_row(violation) for violation in found.kept]
+    return map(_violation_row, found.kept)
 
 
 def _violation_row(violation: Violation) -> Row:

@@ -17,7 +17,7 @@ from colonnade.loader.rejects import RejectTable, Why, stored_names
 from colonnade.loader.sources.base import Provenance, Reject
 from colonnade.loader.validate import conversion
 from colonnade.loader.violations import FOREIGN_KEY, Constraint, ViolationBatch
-from colonnade.loader.writer import rowid_name
+from colonnade.loader.writer import given_columns, rowid_name
 from colonnade.sql.checks import RowProblem
 from colonnade.sql.objects import Schema, TableDef, fold
 from colonnade.sql.tokens import quote
@@ -62,7 +62,8 @@ class Quarantine:
         lines = provenance.lines_of(positions)
         origin = provenance.path, [None] * len(positions) if lines is None else lines.tolist()
         whys = [Why(problem.kind, problem.constraint, None, problem.message) for problem in problems]
-        self._rejects(table).insert_columns(origin, [None] * len(whys), whys, batch.columns)
+        columns = given_columns(table, batch)
+        self._rejects(table).insert_columns(origin, [None] * len(whys), whys, columns)
 
     def _rejects(self, table: TableDef) -> RejectTable:
         key = f"{fold(table.schema)}.{fold(table.name)}"

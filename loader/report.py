@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TextIO
 
 from colonnade.loader.violations import Violation
@@ -116,8 +116,12 @@ def peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+_VIOLATION = [field.name for field in fields(Violation)]
+
+
 def violation_json(violation: Violation) -> dict[str, Any]:
-    content = asdict(violation)
+    content = {name: getattr(violation, name) for name in _VIOLATION}
+    content["columns"] = list(violation.columns)
     content["values"] = list(map(value_json, violation.values))
     return content
 

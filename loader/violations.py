@@ -121,10 +121,9 @@ def violations(batch: ViolationBatch, locate: Locate | None = None) -> Iterator[
     found = locate(of.table, batch.group_id, batch.positions) if locate and len(batch) else None
     source, known = found or (None, None)
     lines = [None] * len(batch) if known is None else known.tolist()
+    label, message = of.label, of.message
     for rowid, line, key in zip(rowids, lines, values, strict=True):
-        yield Violation(
-            of.table, of.label, of.kind, rowid, source, line, of.columns, key, of.parent, of.message
-        )
+        yield Violation(of.table, label, of.kind, rowid, source, line, of.columns, key, of.parent, message)
 
 
 class Kept(Protocol):

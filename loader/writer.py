@@ -19,7 +19,7 @@ from colonnade.store.catalog import visible_rowid
 from colonnade.store.database import Store
 from colonnade.store.errors import IntegrityError, OperationalError
 from colonnade.store.switches import FOREIGN_KEYS, switched
-from colonnade.store.values import IntArray, RowBatch, to_python
+from colonnade.store.values import Column, IntArray, RowBatch, to_python
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class TableWriter:
             if frozen is not None and int(self.appender.rowids(batch).min()) <= frozen:
                 return False
         columns = [quote(column.name) for column in definition.columns if not column.generated]
-        values = [to_python(column) for column in batch.columns]
+        values = [to_python(column) for column in given_columns(definition, batch)]
         if table is not None and self.appender.alias_position is None:
             # SQLite would number these rows after the row part alone; the row groups may hold larger rowids.
             first = self.appender.reserve(batch.row_count)
@@ -160,6 +160,14 @@ class TableWriter:
         if table is not None and self.appender.alias_position is not None:
             self.appender.saw_rowid(int(self.appender.rowids(batch).max()))
         return True
+
+
+def given_columns(definition: TableDef, batch: RowBatch) -> list[Column]:
+    """The columns of a batch that are stored: sources give one for each generated column as well."""
+    if len(batch.columns) < len(definition.columns):
+        return list(batch.columns)
+    pairs = zip(definition.columns, batch.columns, strict=True)
+    return [values for column, values in pairs if not column.generated]
 
 
 def rowid_name(definition: TableDef) -> str:

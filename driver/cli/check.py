@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from colonnade import connect
+from colonnade import Cursor, connect
 from colonnade.cli.output import console, print_table
 from colonnade.store.check import check
 from colonnade.store.errors import DatabaseError, OperationalError
@@ -45,11 +45,11 @@ def run(args: argparse.Namespace) -> int:
         try:
             cursor = connection.execute("PRAGMA constraint_check")
         except DatabaseError as error:  # what is damaged cannot be checked
-            header, keys = [], []
+            header, keys, key_count = [], [], 0
             findings.append(("", None, f"keys could not be checked: {error}"))
         else:
             header = [column[0] for column in cursor.description or ()]
-            keys = cursor.fetchall()
+            keys, key_count = _keys(cursor, every=args.json)
     finally:
         connection.close()
     if args.json:
@@ -57,8 +57,14 @@ def run(args: argparse.Namespace) -> int:
         stored = [dict(zip(("table", "group", "what"), row, strict=True)) for row in findings]
         print(json.dumps({"pages": pages, "store": stored, "keys": violations}, indent=1))
     else:
-        show(pages, findings, header, keys)
+        show(pages, findings, header, keys, key_count)
     return 1 if pages or findings or keys else 0
+
+
+def _keys(cursor: Cursor, *, every: bool) -> tuple[list[tuple[Any, ...]], int]:
+    """The violations to be shown, and how many there are."""
+    keys = cursor.fetchall() if every else cursor.fetchmany(_SHOWN)
+    return keys, len(keys) + sum(1 for _ in cursor)
 
 
 def show(
@@ -66,13 +72,14 @@ def show(
     findings: list[tuple[str, int | None, str]],
     header: list[str],
     keys: list[tuple[Any, ...]],
+    key_count: int,
 ) -> None:
     out = console()
     for text in pages:
         out.print(f"pages: {text}")
     print_table(out, "column chunks", ("table", "row group", "finding"), findings[:_SHOWN])
-    print_table(out, "keys", header, keys[:_SHOWN])
-    for what, count in (("findings in column chunks", len(findings)), ("violations of keys", len(keys))):
+    print_table(out, "keys", header, keys)
+    for what, count in (("findings in column chunks", len(findings)), ("violations of keys", key_count)):
         if count > _SHOWN:
             out.print(f"{what}: {count:,} in all")
     if not (pages or findings or keys):
