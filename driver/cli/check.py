@@ -41,11 +41,12 @@ def run(args: argparse.Namespace) -> int:
     connection = connect(existing(args.database))
     try:
         pages = [text for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
+        keys: list[tuple[Any, ...]] = []
         findings = [(f.table, f.group, f.what) for f in check(connection.store)]
         try:
             cursor = connection.execute("PRAGMA constraint_check")
         except DatabaseError as error:  # what is damaged cannot be checked
-            header, keys, key_count = [], [], 0
+            header, key_count = [], 0
             findings.append(("", None, f"keys could not be checked: {error}"))
         else:
             header = [column[0] for column in cursor.description or ()]
