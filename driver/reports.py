@@ -17,19 +17,19 @@ from colonnade.loader.violations import CountedViolations, Violation
 from colonnade.sql.checks import bulk_reason
 from colonnade.sql.objects import Schema, TableDef
 from colonnade.sql.tokens import quote
-from colonnade.store.counters import ChunkCounters, FilePages
+from colonnade.store.counters import ChunkCounters, FilePages, Usage
 from colonnade.store.database import Store
 from colonnade.store.table import ColumnTable
 
 Row = tuple[Any, ...]
 
-STORAGE = ("table", "format", "rows", "row_groups", "row_part_rows", "bytes", "reason")
+STORAGE = ("table", "format", "rows", "row_groups", "row_part_rows", "bytes", "dead_bytes", "reason")
 CHECK = ("table", "rowid", "constraint", "kind", "columns", "key", "parent", "message")
 CONSTRAINTS = (
     *("table", "constraint", "kind", "columns", "parent"),
     *(field.name for field in fields(ConstraintCounters)),
 )
-PAGER = ("table", "figure", "value")
+PAGER = ("table", "phase", "figure", "value")
 
 
 def storage(store: Store, schema: Schema, only: str | None) -> list[Row]:
@@ -44,12 +44,12 @@ def _storage_row(store: Store, table: TableDef, sizes: dict[str, int]) -> Row:
     if stored is None:
         count = store.db.execute(f"SELECT count(*) FROM {quote(table.schema)}.{quote(table.name)}").get
         reason = store.ineligible(table.name, table.schema) or bulk_reason(table)
-        return table.name, "row", count, 0, count, sizes.get(table.name.lower(), 0), reason
+        return table.name, "row", count, 0, count, sizes.get(table.name.lower(), 0), 0, reason
     groups = stored.groups()
     in_groups = sum(group.live_count for group in groups)
     rows = stored.row_count()
     size = sum(sizes.get(name.lower(), 0) for name in _shadow_names(stored))
-    return table.name, "column", rows, len(groups), rows - in_groups, size, None
+    return table.name, "column", rows, len(groups), rows - in_groups, size, stored.usage().dead_bytes, None
 
 
 def _bytes_by_table(store: Store, schema: str) -> dict[str, int]:
@@ -98,32 +98,38 @@ def _violation_row(violation: Violation) -> Row:
 
 
 def pager(store: Store) -> list[Row]:
-    """Chunk counters of each table, then (table NULL) of all, then SQLite's own page counters."""
-    snapshot = store.pager.counters.snapshot()
-    live = {}
+    """Counters of the connection: of each table, of all (table NULL), and of each table and phase what was written.
+
+    With those of all are the figures of SQLite's pages and of the main file as it is. `live_bytes` and `dead_bytes`
+    are of the column chunks that are stored now.
+    """
+    snapshot, usage = store.pager.counters.snapshot(), {}
     for name in store.db.db_names():
         if name != "temp":
-            live.update({table.names.key: table for table in store.tables(name)})
+            usage.update({table.names.key: table.usage() for table in store.tables(name)})
     rows: list[Row] = []
-    for key, counters in snapshot.tables.items():
-        table = live.get(key)
-        rows += [(key, *figure) for figure in _chunk_figures(counters, _bytes_live([table] if table else []))]
-    rows += [(None, *figure) for figure in _chunk_figures(snapshot.total, _bytes_live(live.values()))]
-    pages = FilePages.read(store.db)
-    for source in (snapshot.pages, pages):
-        rows += [(None, field.name, getattr(source, field.name)) for field in fields(source)]
+    nothing = Usage(0, 0)
+    for key in dict.fromkeys((*snapshot.tables, *usage)):
+        counters = snapshot.tables.get(key, ChunkCounters())
+        rows += [(key, None, *figure) for figure in _chunk_figures(counters, usage.get(key, nothing))]
+    whole = _chunk_figures(snapshot.total, sum(usage.values(), nothing))
+    for source in (snapshot.pages, FilePages.read(store.db)):
+        whole += [(field.name, getattr(source, field.name)) for field in fields(source)]
+    rows += [(None, None, *figure) for figure in whole]
+    for (phase_of, phase), written in snapshot.phases.items():
+        rows += [(phase_of, phase, name, value) for name, value in written.figures().items()]
     return rows
 
 
-def _bytes_live(tables: Collection[ColumnTable]) -> int:
-    return sum(group.bytes for table in tables for group in table.groups())
-
-
-def _chunk_figures(counters: ChunkCounters, bytes_live: int) -> list[tuple[str, Any]]:
+def _chunk_figures(counters: ChunkCounters, usage: Usage) -> list[tuple[str, Any]]:
     figures = [(field.name, getattr(counters, field.name)) for field in fields(counters)]
-    figures.append(("bytes_live", bytes_live))
-    if bytes_live:
-        figures.append(("write_amplification", round(counters.bytes_put / bytes_live, 3)))
+    figures += [
+        ("chunks_fresh", counters.chunks_fresh),
+        ("live_bytes", usage.live_bytes),
+        ("dead_bytes", usage.dead_bytes),
+    ]
+    if usage.live_bytes:
+        figures.append(("write_amplification", round(usage.write_amplification(counters), 3)))
     return figures
 
 

@@ -6,18 +6,19 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from typing import Any, Protocol
 
 import apsw
 import numpy as np
 
+from colonnade.loader.churn import Churn
 from colonnade.loader.ledger import Ledger
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.piececheck import PieceChecks
 from colonnade.loader.pipeline import in_order, worker_count
 from colonnade.loader.quarantine import Quarantine
-from colonnade.loader.report import LoadReport, TableReport, pager_figures, peak_rss_bytes
+from colonnade.loader.report import LoadReport, TableReport, peak_rss_bytes
 from colonnade.loader.settle import Debt, TableKey, finish, validate_debt
 from colonnade.loader.sources import LoadError, SourceFile, Task, find_sources
 from colonnade.loader.stats import ConstraintStats
@@ -124,9 +125,9 @@ class _Load:
         self.quarantine = Quarantine(store, self.ledger)
 
     def run(self, sources: Sequence[Given], script: str, script_path: str) -> LoadReport:
-        started, before = time.perf_counter(), self.store.pager.counters.snapshot()
-        db = self.store.db
+        started, db = time.perf_counter(), self.store.db
         db.execute("BEGIN IMMEDIATE")
+        churn = Churn(self.store)
         try:
             with self.ledger:
                 run_script(db, script, script_path)
@@ -138,7 +139,7 @@ class _Load:
             raise
         report = self.report
         report.seconds = time.perf_counter() - started
-        report.pager = pager_figures(self.store.pager.counters.snapshot() - before)
+        churn.tell(report)
         report.constraints = self.stats.rows()
         kept = [*self.bad_rows.violations, *self.found.kept] if self._log is None else self._log
         report.violations = kept
@@ -156,7 +157,8 @@ class _Load:
         clean = not self.found.total and not self.bad_rows.total
         self.report.committed = clean or self.options.on_violation == "quarantine"
         started = time.perf_counter()
-        with self.store.spans("commit", committed=self.report.committed):
+        counted = self.store.pager.counters.phase(None, "commit")
+        with self.store.spans("commit", committed=self.report.committed), counted:
             self.store.db.execute("COMMIT" if self.report.committed else "ROLLBACK")
         self.report.commit_seconds = time.perf_counter() - started
 
@@ -278,7 +280,7 @@ class _Load:
         if not piece.batch.row_count:
             return
         report = table.report
-        with report.phase("write"):
+        with report.phase("append"), self._counted(table.definition, "append"):
             if piece.prepared is not None:
                 written = table.writer.put(piece.prepared, checked=checked)
             else:
@@ -290,6 +292,10 @@ class _Load:
             if piece.kept is not None:
                 order = piece.kept if order is None else piece.kept[order]
             self.ledger.note(table.definition.name, written.group_id, piece.rows.provenance, order)
+
+    def _counted(self, definition: TableDef, phase: str) -> AbstractContextManager[None]:
+        key = f"{definition.schema}.{definition.name}".lower()
+        return self.store.pager.counters.phase(key, phase)
 
     def _reject(self, table: TableLoad, piece: Piece) -> None:
         bad = table.bad_rows(piece)
@@ -320,7 +326,8 @@ class _Load:
         while validate_debt(self.store, self._schema, debt, self.stats, sink, foreign_keys=True):
             if self.options.on_violation != "quarantine":
                 break
-            moved = self.quarantine.clear(definitions, self._schema(definitions[0].schema))
+            with self.store.pager.counters.phase(None, "quarantine"):
+                moved = self.quarantine.clear(definitions, self._schema(definitions[0].schema))
             for report in reports:
                 count = moved.get(fold(report.table), 0)
                 report.rejected, report.rows = report.rejected + count, report.rows - count
@@ -333,7 +340,8 @@ class _Load:
             self.ledger.drop(definition.name)
             table = self.store.table(definition.name, definition.schema)
             report.format = "row" if table is None else "column"
-            report.stored_bytes = 0 if table is None else sum(group.bytes for group in table.groups())
+            report.stored_bytes = 0 if table is None else table.usage().stored_bytes
+            report.dead_bytes = 0 if table is None else table.usage().dead_bytes
             report.seconds = time.perf_counter() - report.started
             self.observer.table_finished(definition.name, report.rows)
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TextIO
 
 from colonnade.loader.violations import Violation
-from colonnade.store.counters import Snapshot
 from colonnade.store.values import SQLiteValue
 
 
@@ -20,9 +19,11 @@ from colonnade.store.values import SQLiteValue
 class TableReport:
     """One table of a load.
 
-    seconds  from opening its first source to the end of its validation; the next table's pieces are parsed
-             meanwhile, so that the sum over tables is more than the load's
-    phases   seconds of the connection's thread
+    seconds       from opening its first source to the end of its validation; the next table's pieces are parsed
+                  meanwhile, so that the sum over tables is more than the load's
+    phases        seconds of the connection's thread
+    stored_bytes  of its column chunks, all of them, not of those of this load alone; of these
+    dead_bytes    belong to rows that are gone
     """
 
     table: str
@@ -33,6 +34,7 @@ class TableReport:
     input_bytes: int = 0
     row_groups: int = 0
     stored_bytes: int = 0
+    dead_bytes: int = 0
     started: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
@@ -50,7 +52,11 @@ class TableReport:
 
 @dataclass(slots=True)
 class LoadReport:
-    """A whole load. `violation_counts` is exact; `violations` are all if on_violation is `report`, else the first."""
+    """A whole load. `violation_counts` is exact; `violations` are all if on_violation is `report`, else the first.
+
+    pager  figures of chunks and pages, see loader.churn
+    churn  what of them was written, for each table and phase; the table is None for work on all
+    """
 
     database: str
     on_violation: str
@@ -63,7 +69,8 @@ class LoadReport:
     constraints: list[dict[str, Any]] = field(default_factory=list)
     violations: Sequence[Violation] = ()
     violation_counts: dict[str, int] = field(default_factory=dict)
-    pager: dict[str, int] = field(default_factory=dict)
+    pager: dict[str, float] = field(default_factory=dict)
+    churn: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -97,13 +104,6 @@ def write_json(report: LoadReport, out: TextIO) -> None:
     for number, violation in enumerate(report.violations):
         out.write((",\n  " if number else "\n  ") + json.dumps(violation_json(violation)))
     out.write("\n ]\n}\n")
-
-
-def pager_figures(delta: Snapshot) -> dict[str, int]:
-    """Chunk and page counters of a load, by name."""
-    total = delta.total
-    figures = {name: getattr(total, name) for name in total.__slots__}
-    return figures | {name: getattr(delta.pages, name) for name in delta.pages.__slots__}
 
 
 def peak_rss_bytes() -> int:

@@ -20,6 +20,7 @@ from colonnade.loader.violations import (
 from colonnade.sql.objects import Schema
 from colonnade.store.database import Store
 from colonnade.store.errors import IntegrityError, as_sqlite
+from colonnade.store.table import ColumnTable
 
 TableKey = tuple[str, str]  # (schema, table), both folded
 
@@ -89,12 +90,16 @@ def finish(
         table = store.table(name, schema)
         if table is None:
             continue
-        small = shrink and table.row_count() < store.hints(name, schema).least_rows.value
-        if small or (schema, name) in returning:
-            store.restore(name, schema)
-            continue
-        table.mark_checked()
-        table.settle_last()
+        with store.pager.counters.phase(table.names.key, "settle"):
+            _finish_one(store, table, shrink=shrink, returns=(schema, name) in returning)
+
+
+def _finish_one(store: Store, table: ColumnTable, *, shrink: bool, returns: bool) -> None:
+    if returns or (shrink and table.row_count() < table.hints().least_rows.value):
+        store.restore(table.name, table.schema)
+        return
+    table.mark_checked()
+    table.settle_last()
 
 
 _CODES = {

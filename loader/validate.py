@@ -127,7 +127,8 @@ class _Run:
     def check(self, constraint: Constraint, *, full: bool) -> Iterator[Check]:
         counters = self.stats.of(constraint)
         span = self.store.spans("validate", table=constraint.table, constraint=constraint.label)
-        with span, counters.timed():
+        key = f"{self.schema.name}.{constraint.table}".lower()
+        with span, self.store.pager.counters.phase(key, "validate"), counters.timed():
             yield Check(constraint, counters, self.sink, self.workers, self.limits, full)
             span.note(path=counters.path)
 

@@ -185,7 +185,7 @@ class Store:
         if reason is not None:
             raise OperationalError(f"table {name} cannot turn to column format: {reason}")
         names = ShadowNames(schema, exact_name(self.db, schema, name))
-        with unnoticed(self.db):
+        with self.pager.counters.phase(names.key, "convert"), unnoticed(self.db):
             formats.to_column_format(self.db, names, ddl)
         self.invalidate()
         return self._known(name, schema)
@@ -199,7 +199,8 @@ class Store:
     def restore(self, name: str, schema: str = "main") -> None:
         """Turns a table back to row format, with all its rows and the user's own DDL text."""
         table = self._known(name, schema)
-        with self.spans("thaw", table=table.name) as span, unnoticed(self.db), self.db:
+        counted = self.pager.counters.phase(table.names.key, "thaw")
+        with self.spans("thaw", table=table.name) as span, counted, unnoticed(self.db), self.db:
             # Of rows that a bulk load appended AUTOINCREMENT has not heard yet; rows that froze it has counted.
             used = max((group.last_rowid for group in table.groups() if not group.checked), default=None)
             span.note(rows=freeze.thaw_all(table))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from colonnade.store import reads
 from colonnade.store.keyindex import KeyZone, key_zone
 from colonnade.store.pager import RowGroupInfo
 from colonnade.store.rowgroup import encode_row_group
+from colonnade.store.spans import Span
 from colonnade.store.switches import unnoticed
 from colonnade.store.values import (
     INT64_MAX,
@@ -42,7 +44,7 @@ def freeze(table: ColumnTable, *, keep_last: bool) -> int:
         return 0
     wanted, moved = table.store.batch_rows(table.name, table.schema), 0
     rows = table.row_part.batches(table.column_ids, span[0], span[1] - keep_last, wanted)
-    with table.store.spans("freeze", table=table.name) as told, unnoticed(db), db:
+    with _freezing(table) as told, unnoticed(db), db:
         for batch in rows:
             assert batch.rowids is not None
             write_group(table, batch)
@@ -60,7 +62,7 @@ def freeze_cold(table: ColumnTable, hot: IntArray, wanted: int) -> int:
     if span is None:
         return 0
     moved, held, parts = 0, 0, []
-    with table.store.spans("freeze", table=table.name) as told, unnoticed(db), db:
+    with _freezing(table) as told, unnoticed(db), db:
         for batch in table.row_part.batches(table.column_ids, span[0], span[1] - 1):
             assert batch.rowids is not None
             cold = batch.take(np.flatnonzero(~np.isin(batch.rowids, hot)))
@@ -75,6 +77,16 @@ def freeze_cold(table: ColumnTable, hot: IntArray, wanted: int) -> int:
                 moved, held, parts = moved + wanted, held - wanted, [rest]
         told.note(rows=moved)
     return moved
+
+
+@contextmanager
+def _freezing(table: ColumnTable) -> Iterator[Span]:
+    store = table.store
+    with (
+        store.spans("freeze", table=table.name) as span,
+        store.pager.counters.phase(table.names.key, "freeze"),
+    ):
+        yield span
 
 
 def write_group(table: ColumnTable, batch: RowBatch) -> None:

@@ -36,7 +36,8 @@ def compact(table: ColumnTable, group_rows: int) -> int:
     if table.unchecked_groups():
         return 0
     db, gone = table.store.db, 0
-    with table.store.spans("merge", table=table.name) as span, unnoticed(db), db:
+    counted = table.store.pager.counters.phase(table.names.key, "merge")
+    with table.store.spans("merge", table=table.name) as span, counted, unnoticed(db), db:
         while worth:
             for groups in worth:
                 _rewrite(table, groups, group_rows)

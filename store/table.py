@@ -212,7 +212,7 @@ class ColumnTable:
         size = group.byte_count
         info = RowGroupInfo(group_id, group.row_count, 0, group.first_rowid, group.last_rowid, checked, size)
         span = store.spans("append", table=self.name, rows=group.row_count, bytes=size)
-        with span, unnoticed(db), db:
+        with span, store.pager.counters.phase(names.key, "append"), unnoticed(db), db:
             for column_id, chunk in group.chunks.items():
                 store.pager.write_chunk(names, disk.chunk_id(group_id, column_id), chunk)
             store.pager.write_group(names, info)

@@ -75,13 +75,44 @@ def print_report(out: Console, report: LoadReport) -> None:
     for warning in report.warnings:
         out.print(f"warning: {warning}")
     print_violations(out, report)
-    pager = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in report.pager.items() if count)
-    out.print(f"pager: {pager}")
+    print_churn(out, report)
     rate = report.rows / max(report.seconds, 1e-9)
     state = "committed" if report.committed else "rolled back"
     out.print(
         f"{report.rows:,} rows {state} in {report.seconds:.2f} s ({rate:,.0f} rows/s), "
         f"peak memory {report.peak_rss_bytes / 1e6:,.0f} MB, file {report.file_bytes / 1e6:,.1f} MB"
+    )
+
+
+_CHURN_FIGURES = {
+    "pages_written": "pages written",
+    "pages_rewritten": "rewritten",
+    "cache_spills": "spilled",
+    "chunks_fresh": "chunks fresh",
+    "chunks_overwritten": "overwritten",
+    "bytes_put": "bytes put",
+    "bytes_overwritten": "overwritten",
+    "bytes_freed": "freed",
+}
+
+
+def print_churn(out: Console, report: LoadReport) -> None:
+    """One line a table and phase that wrote something, and what became of the file."""
+    rows = [
+        [row["table"] or "(all)", row["phase"], *(row[name] for name in _CHURN_FIGURES)]
+        for row in report.churn
+        if any(row[name] for name in _CHURN_FIGURES)
+    ]
+    print_table(out, "written", ("table", "phase", *_CHURN_FIGURES.values()), rows)
+    pager = report.pager
+    out.print(
+        f"pages of {pager['page_bytes']:,} bytes: {pager['pages_written']:,} written, {pager['pages_rewritten']:,} of "
+        f"them again, {pager['cache_spills']:,} spilled; {pager['free_pages']:,} of {pager['page_count']:,} are free; "
+        f"written per page added {pager['page_write_amplification']:.2f}"
+    )
+    out.print(
+        f"column chunks: {pager['live_bytes']:,} bytes live, {pager['dead_bytes']:,} dead; written per byte added "
+        f"{pager['write_amplification']:.2f}"
     )
 
 

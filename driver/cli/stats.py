@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         hints = {row[0]: rows_of(connection, f"write_hints('{quoted(row[0])}')")[1] for row in tables}
     finally:
         connection.close()
-    pages = {figure: value for table, figure, value in pager if table is None and figure in _PAGES}
+    pages = {name: value for table, _, name, value in pager if table is None and name in _PAGES}
     if args.json:
         listed = [dict(zip(storage, row, strict=True)) for row in tables]
         named = {
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-_PAGES = ("page_bytes", "page_count", "free_pages", "bytes_live")
+_PAGES = ("page_bytes", "page_count", "free_pages", "live_bytes", "dead_bytes")  # what the file itself tells
 
 
 def rows_of(connection: Connection, pragma: str) -> tuple[list[str], list[tuple[Any, ...]]]:

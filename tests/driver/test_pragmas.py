@@ -127,13 +127,25 @@ def test_the_storage_report_says_what_is_stored_how_and_why(connection: colonnad
     connection.execute("INSERT INTO odd VALUES(1)")
     connection.commit()
     names, rows = pragma(connection, "storage_report")
-    assert names == ["table", "format", "rows", "row_groups", "row_part_rows", "bytes", "reason"]
+    assert names == [
+        "table",
+        "format",
+        "rows",
+        "row_groups",
+        "row_part_rows",
+        "bytes",
+        "dead_bytes",
+        "reason",
+    ]
     report = {row[0]: row for row in rows}
     assert report["t"][1:5] == ("column", 10_000, 1, 1)
     assert 0 < report["t"][5] < 100_000
     assert report["odd"][1:5] == ("row", 1, 0, 1)
-    assert "generated" in report["odd"][6]
+    assert "generated" in report["odd"][7]
+    assert report["t"][6] == 0
     assert pragma(connection, "storage_report(T)")[1] == [report["t"]]
+    connection.execute("DELETE FROM t WHERE a < 5000")
+    assert 0 < pragma(connection, "storage_report(t)")[1][0][6] < report["t"][5]
 
 
 def test_constraint_check_reports_what_row_format_let_in(connection: colonnade.Connection) -> None:
@@ -155,10 +167,18 @@ def test_pager_stats_count_chunks_by_table_and_in_total(connection: colonnade.Co
     connection.executemany("INSERT INTO t VALUES(?, ?)", ((i, "x") for i in range(10_000)))
     connection.commit()
     names, rows = pragma(connection, "pager_stats")
-    assert names == ["table", "figure", "value"]
-    figures = {(table, figure): value for table, figure, value in rows}
-    assert figures["main.t", "chunks_put"] == figures[None, "chunks_put"] == 2
-    assert figures[None, "page_count"] > 0
+    assert names == ["table", "phase", "figure", "value"]
+    figures = {tuple(row[:3]): row[3] for row in rows}
+    assert figures["main.t", None, "chunks_put"] == figures[None, None, "chunks_put"] == 2
+    assert figures["main.t", "append", "chunks_put"] == figures["main.t", None, "chunks_fresh"] == 2
+    assert figures["main.t", "append", "chunks_overwritten"] == figures["main.t", None, "dead_bytes"] == 1 - 1
+    assert figures[None, None, "page_count"] > 0
+    connection.execute("DELETE FROM t WHERE a < 2500")
+    figures = {tuple(row[:3]): row[3] for row in pragma(connection, "pager_stats")[1]}
+    stored = figures["main.t", "append", "bytes_put"]
+    assert figures["main.t", None, "dead_bytes"] == stored * 2500 // 10_000
+    assert figures["main.t", None, "live_bytes"] == stored - figures["main.t", None, "dead_bytes"]
+    assert figures["main.t", None, "write_amplification"] == pytest.approx(4 / 3, abs=0.01)
 
 
 def test_other_pragmas_are_sqlites_own(connection: colonnade.Connection) -> None:

@@ -110,7 +110,7 @@ class Colonnade:
     def tables_in_column_format(self) -> list[str]:
         """Their names. Raises AssertionError for a table that should be one of them, if all should"""
         frozen = []
-        for name, storage_format, rows, _, _, _, reason in self._connection.execute("PRAGMA storage_report"):
+        for name, storage_format, rows, *_, reason in self._connection.execute("PRAGMA storage_report"):
             if storage_format == "column":
                 frozen.append(name)
             elif self._format == "column":
