@@ -7,8 +7,8 @@ said at that time, so that a statement that SQLite ran itself since, also in a t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from weakref import proxy
 
@@ -49,25 +49,12 @@ class Changes:
         """SQLite ran a statement of the program's as it was."""
         self._last = None
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
+    def kept(self) -> Kept:
         """Changes to tables within are none to the program; neither is the last inserted rowid.
 
         Within another such block it is that one which sees to it.
         """
-        if self._keeping:
-            yield
-            return
-        db, count = self._db, self.changes()
-        before, rowid = db.total_changes(), db.last_insert_rowid()
-        self._keeping = True
-        try:
-            yield
-        finally:
-            self._keeping = False
-            self.unseen += db.total_changes() - before
-            db.set_last_insert_rowid(rowid)
-            self.note(count)
+        return Kept(self, self._db)
 
     def show(self) -> None:
         """Let SQL's functions answer from here; once, and only where the column store is in use.
@@ -88,6 +75,35 @@ class Changes:
     def _is_builtin(self, name: str) -> bool:
         query = "SELECT 1 FROM pragma_function_list WHERE name = ? AND narg = 0 AND NOT builtin"
         return self._db.execute(query, (name,)).get is None
+
+
+class Kept:
+    """A block of Changes.kept: a class and no generator, as each write enters one."""
+
+    __slots__ = ("_before", "_changes", "_count", "_db", "_inner", "_rowid")
+
+    def __init__(self, changes: Changes, db: apsw.Connection) -> None:
+        self._changes, self._db, self._inner = changes, db, changes._keeping
+
+    def __enter__(self) -> None:
+        if self._inner:
+            return
+        db = self._db
+        self._count, self._before, self._rowid = (
+            self._changes.changes(),
+            db.total_changes(),
+            db.last_insert_rowid(),
+        )
+        self._changes._keeping = True
+
+    def __exit__(self, *_: object) -> None:
+        if self._inner:
+            return
+        changes, db = self._changes, self._db
+        changes._keeping = False
+        changes.unseen += db.total_changes() - self._before
+        db.set_last_insert_rowid(self._rowid)
+        changes.note(self._count)
 
 
 def _ask(counters: Changes, name: str) -> int:

@@ -76,7 +76,7 @@ def check(store: Store, schema: Schema, only: Collection[str], stats: Constraint
     There may be any number of them: beyond the first they wait in a temporary file.
     """
     found = CountedViolations(keep=None, kept=ViolationLog())
-    limits = ValidateLimits(store.memory_limit)
+    limits = ValidateLimits(store.working_memory())
     with store.db:
         names = only or list(schema.tables)
         validate(store, schema, names, limits, stats, foreign_keys=True, sink=found, full=True)

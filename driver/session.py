@@ -367,7 +367,7 @@ class Session:
 
     def busy(self) -> bool:
         """Whether a statement of the connection is still being read."""
-        return any(cursor._rows is not None for cursor in self._reading)
+        return bool(self._reading) and any(cursor._rows is not None for cursor in self._reading)
 
     def _owing(self, statement: Statement) -> bool:
         """Whether a statement writes a table in column format, which rows that are not validated keep there."""

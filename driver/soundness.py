@@ -85,7 +85,7 @@ def _orphans(store: Store, schema: Schema, child: TableDef) -> Iterator[Row]:
     rows = []
     for number, key in enumerate(reversed(child.foreign_keys)):
         orphans = _Orphans()
-        check_foreign_key(store, schema, child, key, ValidateLimits(store.memory_limit), orphans)
+        check_foreign_key(store, schema, child, key, ValidateLimits(store.working_memory()), orphans)
         rows += [(place, number, rowid, key.parent) for place, rowid in orphans.rows]
     rows.sort(key=lambda row: row[:2])
     for _, number, rowid, parent in rows:

@@ -44,25 +44,34 @@ class Writing:
         if special is not None:
             special(self, cursor, plan, parameters)
             return
+        if session.db.in_transaction:
+            self._run(cursor, plan, parameters, own=False)
+            return
         with self.transaction(statement) as own:
-            if statement.verb == "INSERT" and self._insert_rows(cursor, plan, parameters):
+            self._run(cursor, plan, parameters, own=own)
+
+    def _run(self, cursor: Cursor, plan: Plan, parameters: Any, *, own: bool) -> None:
+        """The same; `own`: in a transaction that ends with it."""
+        session, statement = self._session, plan.statement
+        if statement.verb == "INSERT" and self._insert_rows(cursor, plan, parameters):
+            return
+        with self._steady():
+            ready = self._point(statement, parameters)
+            if ready is None:
+                values = _adapted(parameters) if session.router.looks_at(statement) else ()
+                ready = self.make_ready(statement, values, sets=not session.hears_rows)
+        if ready.set_wise is not None:
+            if self._run_set_wise(cursor, plan, ready.set_wise, parameters):
+                self.after(statement, ready)
                 return
-            with self._steady():
-                ready = self._point(statement, parameters)
-                if ready is None:
-                    values = _adapted(parameters) if session.router.looks_at(statement) else ()
-                    ready = self.make_ready(statement, values, sets=not session.hears_rows)
-            if ready.set_wise is not None:
-                if self._run_set_wise(cursor, plan, ready.set_wise, parameters):
-                    self.after(statement, ready)
-                    return
-                ready = self.make_ready(statement, _adapted(parameters))
-            with session.instead(plan, self._as_run(plan, ready), parameters) as run:
-                cursor._run_native(run, parameters)
-            if statement.returning and (own or ready.touched):
-                cursor._read_returning()  # COMMIT would end it, and no row can move while it writes
+            ready = self.make_ready(statement, _adapted(parameters))
+        with session.instead(plan, self._as_run(plan, ready), parameters) as run:
+            cursor._run_native(run, parameters)
+        if statement.returning and (own or ready.touched):
+            cursor._read_returning()  # COMMIT would end it, and no row can move while it writes
+        if cursor._rows is not None:
             session.note_reading(cursor)
-            self.after(statement, ready)
+        self.after(statement, ready)
 
     def _insert_rows(self, cursor: Cursor, plan: Plan, parameters: Any) -> bool:
         """Insert the many rows of a query in batches; whether that was done."""

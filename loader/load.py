@@ -79,6 +79,7 @@ def load_files(
     store.memory_limit = options.memory_limit or limit
     store.batch_size = options.batch_size or size
     load = _Load(store, options, observer or _Silent(), stats or ConstraintStats(), convert=convert)
+    store.working_memory()
     try:
         with store.spans("load") as span:
             report = load.run(sources, script or "", script_path)

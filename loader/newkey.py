@@ -53,7 +53,7 @@ def _take_in(store: Store, before: ColumnTable) -> None:
         spec = KeySpec(tuple(ids[fold(name)] for name in key.columns), key.collations)
         if spec not in known:
             _make_zones(table, spec)
-            check_key(store, schema, definition, key, ValidateLimits(store.memory_limit), _First())
+            check_key(store, schema, definition, key, ValidateLimits(store.working_memory()), _First())
 
 
 def _make_zones(table: ColumnTable, spec: KeySpec) -> None:

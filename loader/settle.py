@@ -59,7 +59,7 @@ def validate_debt(
             store,
             schema_of(schema),
             [table for of, table in debt.tables if of == schema],
-            ValidateLimits(store.memory_limit),
+            ValidateLimits(store.working_memory()),
             stats,
             foreign_keys=foreign_keys,
             sink=counted,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from colonnade.sql.affinity import Affinity
 from colonnade.sql.objects import Schema, TableDef, fold
 from colonnade.sql.writeplan import ROWID_NAMES, Probe, WritePlan
+from colonnade.store.freeze import thaw_rows
 from colonnade.store.values import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class PointWrite:
         """Thaws the rows; False where it takes SQLite to say what a parameter means, and nothing was done."""
         if type(params) not in (tuple, list, dict):
             return False
-        found = []
+        found: list[tuple[ColumnTable, int]] = []
         for table, key in self.rows:
             try:
                 value = params[key]
@@ -56,8 +57,8 @@ class PointWrite:
             if type(value) is not int or not INT64_MIN <= value <= INT64_MAX:
                 return False
             found.append((table, value))
-        for table, value in found:
-            table.thaw_row(value)
+        if found:
+            thaw_rows(found[0][0].store, found)
         return True
 
 

@@ -34,6 +34,7 @@ BLOCK_ROWS = 8192
 MIN_BLOCK_ROWS = 8
 # Text is slower to decompress: 64 KB keep a point read below 0.5 ms for 3 % more bytes than 200 KB.
 _BLOCK_BYTES = 1 << 16
+_OFFSET_BYTES = 4  # at most, of a value of varying length
 _CHECKED = CHUNK_HEADER.size - 4  # the header's own CRC comes last
 
 
@@ -182,22 +183,26 @@ class ChunkReader:
     def value(self, row: int) -> SQLiteValue:
         """One value, as Python has it."""
         number, at = divmod(row, self.block_rows)
-        read = self.one(number)
-        return value_at(self.block(number), at) if read is None else read(at)
+        found = self.one(number)
+        return value_at(self.block(number), at) if found is None else found[0](at)
 
-    def one(self, number: int) -> One | None:
-        """Reads single values of a block without decoding the block; None where the encoding cannot do that."""
-        if self._codec is not None:
-            return None
+    def one(self, number: int) -> tuple[One, int] | None:
+        """Reads single values of a block without making an array of them, and the bytes that it holds beyond those
+        of the chunk; None where the encoding cannot do that.
+        """
         block = self._read((number,))[0]
+        held = 0 if self._codec is None else len(block.data)
+        if self._decoder.block_bytes(block.rows) is None:
+            held += _OFFSET_BYTES * block.rows
         if not self._nulls:
-            return self._decoder.one(block.data, block.rows)
+            read = self._decoder.one(block.data, block.rows)
+            return None if read is None else (read, held)
         valid = block.take((block.rows + 7) // 8)
         read = self._decoder.one(block.data[block.at :], block.rows)
         if read is None:
             return None
         present = read
-        return lambda row: present(row) if valid[row >> 3] >> (row & 7) & 1 else None
+        return (lambda row: present(row) if valid[row >> 3] >> (row & 7) & 1 else None), held
 
     def take(self, positions: IntArray) -> Column:
         """The values at `positions`, (n,) int64 0 to rows - 1, in their order; decodes only their blocks."""

@@ -25,6 +25,9 @@ from colonnade.store.values import (
 )
 
 if TYPE_CHECKING:
+    from colonnade.store.database import Store
+    from colonnade.store.scan import GroupReader
+    from colonnade.store.state import TableState
     from colonnade.store.table import ColumnTable
 
 _FEW = 16  # rows that are looked up one by one, a block each, in place of all rowids of their row group
@@ -146,7 +149,7 @@ def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
     if not hits:
         return
     pager, names, known = table.store.pager, table.names, table.state().tombstones
-    dead: dict[int, tuple[bytes, int]] = {}
+    dead: dict[int, tuple[bytes | bytearray, int]] = {}
     for group, positions in ((hit.group, hit.positions) for hit in hits):
         dead_count = group.dead_count + len(positions)
         if dead_count == group.row_count and not table.open_scans:
@@ -164,7 +167,7 @@ def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
         table.buried(dead)
 
 
-def with_tombstones(bitmap: bytes | None, row_count: int, positions: IntArray) -> bytes:
+def with_tombstones(bitmap: bytes | bytearray | None, row_count: int, positions: IntArray) -> bytes:
     """A tombstone bitmap (None: no row is dead) with more rows marked."""
     if len(positions) <= _FEW:
         return with_few_tombstones(bitmap, row_count, positions.tolist())
@@ -198,36 +201,69 @@ def thaw(table: ColumnTable, rowids: IntArray) -> int:
     return sum(len(hit.positions) for hit in hits)
 
 
-def thaw_row(table: ColumnTable, rowid: int) -> None:
-    """Moves one row into the row part. See ColumnTable.thaw_row."""
-    state, store = table.state(), table.store
-    for group in state.holding(rowid):
-        if table.rowids_repeat or group.dead_count + 1 == group.row_count:
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A live row of a row group: where it stands in the present state of its table."""
+
+    table: ColumnTable
+    state: TableState
+    group: RowGroupInfo
+    at: int
+    reader: GroupReader
+
+    def thaw(self, rowid: int) -> None:
+        """Moves it into the row part. To be called in a savepoint, with last_insert_rowid() kept."""
+        table, group = self.table, self.group
+        dead_count = group.dead_count + 1
+        if self.state.unchecked or table.open_scans or dead_count == group.row_count:
             table.thaw(np.array([rowid]))
             return
+        before = self.state.tombstones.get(group.group_id)
+        bitmap = before if isinstance(before, bytearray) else bytearray(before or (group.row_count + 7) // 8)
+        table.row_part.insert_row(reads.values(table, self.reader, table.row_part.inserted_ids, self.at))
+        bitmap[self.at >> 3] |= 1 << (self.at & 7)
+        one = None if before is None else self.at >> 3
+        table.store.pager.write_tombstones(table.names, group.group_id, bitmap, dead_count, one)
+        table.buried_one(self.state, group.with_dead(dead_count), bitmap)
+        table.store.policy.thawed_one(table, rowid)
+
+
+def frozen_row(table: ColumnTable, rowid: int) -> Frozen | None:
+    """The row of the row groups with this rowid; None if there is none."""
+    state = table.state()
+    for group in state.holding(rowid):
         reader = reads.look_up(table, state, group)
         at = reader.position(rowid)
-        if at is None:
-            continue
-        row, db = reads.values(table, reader, table.row_part.inserted_ids, at), store.db
-        before = state.tombstones.get(group.group_id)
-        bitmap, dead_count = with_few_tombstones(before, group.row_count, (at,)), group.dead_count + 1
-        program_rowid = db.last_insert_rowid()
-        try:
-            with db:
-                table.row_part.insert_rows((row,))
-                one = None if before is None else at >> 3
-                store.pager.write_tombstones(table.names, group.group_id, bitmap, dead_count, one)
-                table.buried({group.group_id: (bitmap, dead_count)})
-        finally:
-            db.set_last_insert_rowid(program_rowid)
-        store.policy.buried(table, 1)
-        store.policy.thawed(table, (rowid,), 1)
+        if at is not None:
+            return Frozen(table, state, group, at, reader)
+    return None
+
+
+def thaw_rows(store: Store, wanted: Sequence[tuple[ColumnTable, int]]) -> None:
+    """Moves single rows, each a table and a rowid, into the row parts, if they are in row groups."""
+    found = []
+    for table, rowid in wanted:
+        row = frozen_row(table, rowid)
+        if row is None:
+            store.policy.thawed(table, (rowid,), 0)
+        else:
+            found.append((row, rowid))
+    if not found:
         return
-    store.policy.thawed(table, (rowid,), 0)
+    program_rowid = store.db.last_insert_rowid()
+    try:
+        with store.spans("thaw", rows=len(found)), store.atomic:
+            changed = None
+            for row, rowid in found:
+                now = frozen_row(row.table, rowid) if row.table is changed else row
+                if now is not None:
+                    now.thaw(rowid)
+                changed = row.table
+    finally:
+        store.db.set_last_insert_rowid(program_rowid)
 
 
-def with_few_tombstones(bitmap: bytes | None, row_count: int, positions: Sequence[int]) -> bytes:
+def with_few_tombstones(bitmap: bytes | bytearray | None, row_count: int, positions: Sequence[int]) -> bytes:
     """The same, a bit at a time."""
     marks = bytearray((row_count + 7) // 8 if bitmap is None else bitmap)
     for at in positions:

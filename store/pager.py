@@ -65,9 +65,14 @@ class Pager(Protocol):
     def copy_group(self, table: ShadowNames, group_id: int, new_id: int, replaced: Sequence[int]) -> None: ...
     def free_group(self, table: ShadowNames, group_id: int) -> None: ...
     def free_column(self, table: ShadowNames, column_id: int) -> None: ...
-    def read_tombstones(self, table: ShadowNames) -> dict[int, bytes]: ...
+    def read_tombstones(self, table: ShadowNames) -> dict[int, bytes | bytearray]: ...
     def write_tombstones(
-        self, table: ShadowNames, group_id: int, bitmap: bytes, dead_count: int, changed: int | None
+        self,
+        table: ShadowNames,
+        group_id: int,
+        bitmap: bytes | bytearray,
+        dead_count: int,
+        changed: int | None,
     ) -> None: ...
 
 
@@ -232,13 +237,18 @@ class SqlitePager:
         counters.chunks_freed += chunks
         counters.bytes_freed += size
 
-    def read_tombstones(self, table: ShadowNames) -> dict[int, bytes]:
+    def read_tombstones(self, table: ShadowNames) -> dict[int, bytes | bytearray]:
         """The tombstone bitmaps of the row groups that have any: one bit a row of those groups."""
         rows = self.db.execute(f"SELECT group_id, bitmap FROM {table.tombstones}")
         return {group_id: bytes(bitmap) for group_id, bitmap in _bitmaps(table, rows)}
 
     def write_tombstones(
-        self, table: ShadowNames, group_id: int, bitmap: bytes, dead_count: int, changed: int | None
+        self,
+        table: ShadowNames,
+        group_id: int,
+        bitmap: bytes | bytearray,
+        dead_count: int,
+        changed: int | None,
     ) -> None:
         """Replaces the tombstones of a row group.
 

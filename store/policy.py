@@ -122,6 +122,14 @@ class Policy:
             heat.asked_for(rowids)
         self.wrote(table.schema, table.name)
 
+    def thawed_one(self, table: ColumnTable, rowid: int) -> None:
+        """Of a row group's rows one was asked for, which is gone from there."""
+        place = table.schema, table.name
+        wear = self._wear.get(place) or self._of(*place)
+        wear.heat.thawed((rowid,))
+        wear.buried += 1
+        self._written.setdefault(place, wear)
+
     def buried(self, table: ColumnTable, count: int) -> None:
         """So many rows of row groups are gone."""
         self._of(table.schema, table.name).buried += count

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from colonnade.store.cache import BlockCache, CachedChunk
 from colonnade.store.chunk import ChunkReader, decode_chunk
 from colonnade.store.errors import Corrupt
 from colonnade.store.pager import Blob, RowGroupInfo
@@ -22,7 +23,7 @@ from colonnade.store.scan import (
     rowid_values,
     with_true_rowids,
 )
-from colonnade.store.state import BlockCache, CachedChunk, TableState
+from colonnade.store.state import TableState
 from colonnade.store.values import INT64_MIN, IntArray, RowBatch, SQLiteValue
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class RawRowGroup:
     column_ids: tuple[int, ...]
     rowid_column: int
     chunks: dict[int, Blob]
-    bitmap: bytes | None
+    bitmap: bytes | bytearray | None
 
     @property
     def positions(self) -> IntArray:
@@ -174,7 +175,7 @@ def _scan_pool(table: ColumnTable, groups: Sequence[RowGroupInfo]) -> BlockCache
 def open_group(
     table: ColumnTable,
     group: RowGroupInfo,
-    bitmap: bytes | None,
+    bitmap: bytes | bytearray | None,
     pool: BlockCache,
     *,
     blocks: bool = False,

@@ -175,6 +175,22 @@ class RowPart:
             return
         self._insert_guarded(rows, guards)
 
+    def insert_row(self, row: Sequence[SQLiteValue]) -> None:
+        """The same with one row, which alone may have last_insert_rowid() moved."""
+        guards, db = self._info.guards, self._db
+        if guards.triggers or guards.checks or guards.child or self._info.autoincrement:
+            self.insert_rows((row,))
+            return
+        if not guards.foreign_keys:
+            db.execute(self._insert, row)
+        elif db.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0]:
+            self.insert_rows((row,))
+        else:
+            try:
+                db.execute(self._insert, row)
+            except apsw.SQLError:  # as above
+                self.insert_rows((row,))
+
     def _insert_guarded(self, rows: Iterable[Sequence[SQLiteValue]], guards: Guards) -> None:
         db = self._db
         if guards.any or self._info.autoincrement:

@@ -133,7 +133,7 @@ def with_true_rowids(batches: Iterator[RowBatch]) -> Iterator[RowBatch]:
         yield RowBatch(batch.row_count, batch.columns, ~batch.rowids)
 
 
-def live_mask(bitmap: bytes | None, row_count: int) -> BoolArray | None:
+def live_mask(bitmap: bytes | bytearray | None, row_count: int) -> BoolArray | None:
     """True where a row of a row group is not tombstoned; None if all are live."""
     if bitmap is None:
         return None
@@ -142,7 +142,7 @@ def live_mask(bitmap: bytes | None, row_count: int) -> BoolArray | None:
     return np.equal(bits, 0)
 
 
-def check_bitmap(bitmap: bytes, row_count: int) -> None:
+def check_bitmap(bitmap: bytes | bytearray, row_count: int) -> None:
     """Raises Corrupt unless a tombstone bitmap has a bit for each row."""
     if len(bitmap) != (row_count + 7) // 8:
         raise Corrupt("a tombstone bitmap does not fit its row group")
@@ -171,7 +171,7 @@ class GroupReader:
         self,
         group: RowGroupInfo,
         rowid_column: int,
-        bitmap: bytes | None,
+        bitmap: bytes | bytearray | None,
         open_chunk: Callable[[int], Chunk],
         counters: ChunkCounters,
     ) -> None:
@@ -181,7 +181,11 @@ class GroupReader:
         self.at_hand: dict[int, Callable[[int], SQLiteValue]] = {}
         self.kept_since = -1
 
-    def buried(self, group: RowGroupInfo, bitmap: bytes) -> GroupReader:
+    def bury(self, group: RowGroupInfo, bitmap: bytes | bytearray) -> None:
+        """The same row group has other tombstones; for a reader of which nobody reads a scan."""
+        self.group, self._bitmap, self._live = group, bitmap, None
+
+    def buried(self, group: RowGroupInfo, bitmap: bytes | bytearray) -> GroupReader:
         """A reader of the same row group with other tombstones."""
         reader = GroupReader(group, self._rowid_column, bitmap, self._open, self._counters)
         reader.at_hand, reader.kept_since = self.at_hand, self.kept_since

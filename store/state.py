@@ -13,17 +13,13 @@ from __future__ import annotations
 import itertools
 import secrets
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from colonnade.store.chunk import ChunkReader
-from colonnade.store.encodings.base import One
 from colonnade.store.keyindex import KeyZone
 from colonnade.store.pager import RowGroupInfo
-from colonnade.store.values import SCALAR_KINDS, Column, IntArray, SQLiteValue, value_at
 from colonnade.store.zonemap import ZoneMap
 
 if TYPE_CHECKING:
@@ -45,7 +41,7 @@ class TableState:
 
     stamp: str
     groups: list[RowGroupInfo]
-    tombstones: dict[int, bytes]
+    tombstones: dict[int, bytes | bytearray]
     zones: dict[int, dict[int, ZoneMap]] = field(default_factory=dict)
     key_zones: dict[str, dict[int, KeyZone]] = field(default_factory=dict)
     ranges: dict[str, GroupRanges] = field(default_factory=dict)
@@ -69,7 +65,7 @@ class TableState:
             return ()
         return (self.groups[at],)
 
-    def buried(self, stamp: str, dead: Mapping[int, tuple[bytes, int]]) -> TableState:
+    def buried(self, stamp: str, dead: Mapping[int, tuple[bytes | bytearray, int]]) -> TableState:
         """The state with other tombstones: bitmap and number of dead rows by row group id."""
         after = TableState.__new__(TableState)  # not by __init__: the rest follows from what stays as it is
         after.stamp, after.groups, after.tombstones = stamp, list(self.groups), dict(self.tombstones)
@@ -84,6 +80,16 @@ class TableState:
             if group_id in after.look_ups:
                 after.look_ups[group_id] = after.look_ups[group_id].buried(group, bitmap)
         return after
+
+    def bury_one(self, stamp: str, group: RowGroupInfo, bitmap: bytearray) -> None:
+        """The same in this very state, which no scan may hold: so that it costs nothing a row group."""
+        group_id = group.group_id
+        self.stamp = stamp
+        self.groups[bisect_left(self.groups, group_id, key=attrgetter("group_id"))] = group
+        self.tombstones[group_id] = bitmap
+        reader = self.look_ups.get(group_id)
+        if reader is not None:
+            reader.bury(group, bitmap)
 
     def inherit(
         self,
@@ -140,155 +146,3 @@ class GroupIds:
         """A new id, at least `recorded_next` (the one that t_cln_meta has)."""
         taken = self._last[key] = max(recorded_next, self._last.get(key, 0) + 1)
         return taken
-
-
-_Entry = tuple[str, int, int | str, int]  # table, row group, column, block; block -1 is the whole chunk
-_KEYS = -2  # in the place of a block: the keys of a row group, by signature in the place of the column
-
-
-class Sized(Protocol):
-    """Something whose bytes are known."""
-
-    @property
-    def nbytes(self) -> int: ...
-
-
-class BlockCache:
-    """Chunks, decoded blocks and keys of point look-ups, least recently used out first, within a byte limit.
-
-    The one of the connection is for look-ups: a scan, which would only push out what they come back to, has a
-    small one of its own for the chunks that it has open.
-
-    dropped  another number once anything has been dropped: whoever keeps a chunk at hand, which is quicker than
-             to ask for it, has to ask again then
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.bytes = self.dropped = 0
-        self._entries: OrderedDict[_Entry, tuple[Any, int]] = OrderedDict()
-
-    def chunk(self, key: str, group_id: int, column_id: int) -> CachedChunk | None:
-        """A chunk that was put."""
-        entry = key, group_id, column_id, -1
-        found = self._entries.get(entry)
-        if found is None:
-            return None
-        self._entries.move_to_end(entry)
-        chunk: CachedChunk = found[0]
-        return chunk
-
-    def put_chunk(
-        self, key: str, group_id: int, column_id: int, chunk: ChunkReader, size: int
-    ) -> CachedChunk:
-        """Keeps a chunk of `size` bytes; returns it."""
-        entry = key, group_id, column_id
-        cached = CachedChunk(self, entry, chunk)
-        self._put((*entry, -1), cached, size)
-        return cached
-
-    def block(self, key: str, group_id: int, column_id: int, number: int) -> Column | None:
-        found = self._get((key, group_id, column_id, number))
-        return found if isinstance(found, Column) else None
-
-    def put_block(self, key: str, group_id: int, column_id: int, number: int, block: Column) -> None:
-        self._put((key, group_id, column_id, number), block, block.data.nbytes)
-
-    def keys(self, key: str, group_id: int, signature: str) -> Any:
-        return self._get((key, group_id, signature, _KEYS))
-
-    def put_keys(self, key: str, group_id: int, signature: str, keys: Sized) -> None:
-        self._put((key, group_id, signature, _KEYS), keys, keys.nbytes)
-
-    def key_bytes(self, key: str) -> dict[str, int]:
-        """The bytes of the keys of one table that are kept, by signature."""
-        kept: dict[str, int] = {}
-        for (of, _, signature, block), (_, size) in self._entries.items():
-            if of == key and block == _KEYS:
-                kept[str(signature)] = kept.get(str(signature), 0) + size
-        return kept
-
-    def _get(self, entry: _Entry) -> Any:
-        found = self._entries.get(entry)
-        if found is None:
-            return None
-        self._entries.move_to_end(entry)
-        return found[0]
-
-    def _put(self, entry: _Entry, value: Any, size: int) -> None:
-        old = self._entries.pop(entry, None)
-        self.bytes += size - (old[1] if old else 0)
-        self._entries[entry] = (value, size)
-        while self.bytes > self.limit and self._entries:
-            (*of, block), (_, freed) = self._entries.popitem(last=False)
-            self.bytes -= freed
-            self._lost(tuple(of), block)
-
-    def _lost(self, of: tuple[Any, ...], block: int) -> None:
-        """What leads to an entry without asking for it goes with it."""
-        self.dropped += 1
-        chunk = self._entries.get((*of, -1))
-        if chunk is not None and block >= 0:
-            chunk[0].forget(block)
-
-    def forget(self, key: str, group_id: int | None = None) -> int:
-        """Drops everything about one table, or about one of its row groups; returns its bytes."""
-        before = self.bytes
-        of = [entry for entry in self._entries if entry[0] == key and group_id in (None, entry[1])]
-        for entry in of:
-            self.bytes -= self._entries.pop(entry)[1]
-        self.dropped += 1
-        return before - self.bytes
-
-    def clear(self) -> None:
-        self._entries.clear()
-        self.bytes = 0
-        self.dropped += 1
-
-
-class CachedChunk:
-    """A chunk whose decoded blocks go through the cache.
-
-    reader   the chunk without the cache
-    """
-
-    __slots__ = ("_cache", "_id", "_last", "_ones", "_shift", "block_rows", "reader", "rows")
-
-    def __init__(self, cache: BlockCache, chunk_id: tuple[str, int, int], chunk: ChunkReader) -> None:
-        self._cache, self._id, self.reader = cache, chunk_id, chunk
-        self.rows, self.block_rows = chunk.rows, chunk.block_rows
-        self._shift, self._last = chunk.block_rows.bit_length() - 1, chunk.block_rows - 1  # a power of two
-        self._ones: dict[int, One] = {}
-
-    def block(self, number: int) -> Column:
-        block = self._cache.block(*self._id, number)
-        if block is None:
-            block = self.reader.block(number)
-            self._cache.put_block(*self._id, number, block)
-        return block
-
-    def take(self, positions: IntArray) -> Column:
-        return self.reader.take(positions)
-
-    def value(self, row: int) -> SQLiteValue:
-        """One value: out of the bytes of its block where the encoding can, else of the decoded block."""
-        number = row >> self._shift
-        one = self._ones.get(number)
-        if one is None:
-            dropped = self._cache.dropped
-            one = self.reader.one(number) or _of_decoded(self.block(number))
-            if dropped == self._cache.dropped:  # else the block may be gone from the cache again
-                self._ones[number] = one
-        return one(row & self._last)
-
-    def forget(self, number: int) -> None:
-        """The cache has dropped a decoded block."""
-        self._ones.pop(number, None)
-
-
-def _of_decoded(block: Column) -> One:
-    """Reads single values of a decoded block."""
-    if block.kind not in SCALAR_KINDS:
-        return lambda row: value_at(block, row)
-    data = block.data
-    return lambda row: data[row].as_py()

@@ -9,6 +9,7 @@ from colonnade.store import format as disk
 from colonnade.store import freeze as moves
 from colonnade.store import reads
 from colonnade.store.added import AddedColumns
+from colonnade.store.cache import BlockCache
 from colonnade.store.catalog import StoredColumn, read_meta, user_ddl, write_meta
 from colonnade.store.counters import Usage
 from colonnade.store.errors import Corrupt, OperationalError
@@ -23,7 +24,7 @@ from colonnade.store.reads import RawRowGroup
 from colonnade.store.rowgroup import EncodedRowGroup
 from colonnade.store.rowpart import RowPart
 from colonnade.store.scan import GroupReader, RowidRange
-from colonnade.store.state import BlockCache, TableState
+from colonnade.store.state import TableState
 from colonnade.store.switches import unnoticed
 from colonnade.store.values import INT64_MAX, INT64_MIN, IntArray, RowBatch
 from colonnade.store.zonemap import ZoneMap
@@ -54,6 +55,7 @@ class ColumnTable:
         self._state: TableState | None = None
         self._known_in = 0  # the steady block in which its stamp was compared
         self._stamp = f"SELECT value FROM {info.names.meta} WHERE key='stamp'"
+        self._set_stamp = f"UPDATE {info.names.meta} SET value=? WHERE key='stamp'"
 
     @property
     def ddl(self) -> str:
@@ -92,11 +94,17 @@ class ColumnTable:
         self._known_in = 0
         write_meta(self.store.db, self.names, "stamp", self.store.stamps.fresh())
 
-    def buried(self, dead: Mapping[int, tuple[bytes, int]]) -> None:
+    def buried(self, dead: Mapping[int, tuple[bytes | bytearray, int]]) -> None:
         """Stamps the table anew after tombstones were written: bitmap and number of dead rows by row group."""
         before, stamp = self.state(), self.store.stamps.fresh()
         write_meta(self.store.db, self.names, "stamp", stamp)
         self._state = before.buried(stamp, dead)
+
+    def buried_one(self, state: TableState, group: RowGroupInfo, bitmap: bytearray) -> None:
+        """The same for one row of a row group; `state` is the present one, of which no cursor reads."""
+        stamp = self.store.stamps.fresh()
+        self.store.db.execute(self._set_stamp, (stamp,))
+        state.bury_one(stamp, group, bitmap)
 
     def groups(self) -> list[RowGroupInfo]:
         """All row groups, by id."""
@@ -255,11 +263,6 @@ class ColumnTable:
             span.note(rows=moved)
         self.store.policy.thawed(self, rowids.tolist(), moved)
         return moved
-
-    def thaw_row(self, rowid: int) -> None:
-        """Moves a row of the row groups into the row part, if there is one with this rowid."""
-        with self.store.spans("thaw", table=self.name):
-            moves.thaw_row(self, rowid)
 
     def freeze(self, *, keep_last: bool = True) -> int:
         """Moves the row part into row groups, all but the row with the largest rowid; returns how many."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from colonnade.store.encodings.base import (
     MAX_TEXT_BYTES,
+    Block,
     Blocks,
     ByteArray,
     Encoded,
@@ -26,7 +27,7 @@ from colonnade.store.encodings.base import (
 )
 from colonnade.store.encodings.frame import Frame
 from colonnade.store.errors import Corrupt
-from colonnade.store.values import Kind
+from colonnade.store.values import Kind, SQLiteValue
 
 _NO_BYTES = np.zeros(0, np.uint8)
 
@@ -119,7 +120,27 @@ class PlainDecoder:
         return read_values(blocks, self.frame.unpack(blocks), validity, self.text)
 
     def one(self, data: memoryview, rows: int) -> One | None:
-        return None
+        planes = self.frame.block_bytes(rows)
+        require(planes <= len(data), "a block that ends before its lengths")
+        lengths, raw = self.frame.unpack([Block(rows, data[:planes])], np.int32), data[planes:]
+        ends = np.cumsum(lengths, dtype=np.int64)
+        require(int(lengths.min()) >= 0 and int(ends[-1]) == len(raw), "lengths that do not fill their block")
+        return _one_of_bytes(ends.astype(np.uint32 if len(raw) >> 16 else np.uint16).data, raw, self.text)
+
+
+def _one_of_bytes(ends: memoryview, raw: memoryview, text: bool) -> One:
+    """Reads single values of which each ends where `ends` says, and begins where the one before ends."""
+
+    def value_at(row: int) -> SQLiteValue:
+        value = raw[ends[row - 1] if row else 0 : ends[row]]
+        if not text:
+            return bytes(value)
+        try:
+            return str(value, "utf-8")
+        except UnicodeDecodeError:
+            raise Corrupt("column chunk: TEXT that is not UTF-8") from None
+
+    return value_at
 
 
 PLAIN = Plain()
