@@ -149,13 +149,16 @@ def _append_all(insert: BatchInsert, parameters: Any) -> tuple[int, int]:
     """Append all rows of a query; returns how many, and the rowid of the last. Raises _Unsound, or what SQLite does."""
     rows = insert.results(parameters)
     total = lastrowid = 0
-    while (chunk := insert.read(rows)).row_count:
-        if total == 0 and chunk.row_count < _FEW_RESULTS:
-            raise _Unsound
-        count, lastrowid = insert.append(chunk)
-        if count < chunk.row_count or chunk.error is not None:
-            raise chunk.error or _Unsound
-        total += count
+    try:
+        while (chunk := insert.read(rows)).row_count:
+            if total == 0 and chunk.row_count < _FEW_RESULTS:
+                raise _Unsound
+            count, lastrowid = insert.append(chunk)
+            if count < chunk.row_count or chunk.error is not None:
+                raise chunk.error or _Unsound
+            total += count
+    finally:
+        rows.close(True)  # a query that has not ended holds its tables
     if chunk.error is not None or not total:
         raise chunk.error or _Unsound
     return total, lastrowid

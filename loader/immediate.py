@@ -22,7 +22,7 @@ from colonnade.loader.batchkeys import BatchKeys, provable
 from colonnade.loader.rowcheck import RowChecker
 from colonnade.loader.rows import Adapt, Chunk, Intake, Pick, RowShape
 from colonnade.loader.stats import ConstraintStats
-from colonnade.loader.writer import rowid_name
+from colonnade.loader.writer import become_writer, rowid_name
 from colonnade.sql.checks import bulk_reason
 from colonnade.sql.objects import Schema, TableDef, fold
 from colonnade.sql.route import Ready
@@ -125,7 +125,7 @@ class BatchInsert:
         """The rows read so far: another statement, of the program's own iterator, wants to see them."""
         return self._chunk(())
 
-    def results(self, parameters: Any) -> Iterator[Any]:
+    def results(self, parameters: Any) -> apsw.Cursor:
         """The rows of an INSERT … SELECT or VALUES, as SQLite computes them; none that the INSERT adds is among them.
 
         Raises what SQLite does, also for a wrong number of columns
@@ -133,7 +133,8 @@ class BatchInsert:
         text = f"WITH colonnade_rows AS MATERIALIZED ({self._target.insert.source_text}\n) SELECT * FROM colonnade_rows"
         cursor = self._store.db.cursor()
         cursor.exec_trace = lambda c, _text, _parameters: self._shape.check_width(len(c.getdescription()))
-        return iter(cursor.execute(text, parameters))
+        cursor.execute(text, parameters)
+        return cursor
 
     def forget(self) -> None:
         """The rows that wait are undone, by a rollback."""
@@ -157,15 +158,11 @@ class BatchInsert:
 
         Returns how many these are, and the rowid of the last.
         """
-        self._become_writer()
+        become_writer(self._store, self._target.table)
         with self._store.db:
             count, lastrowid = self._append(self._shape.shape(chunk))
         self._much_unused = count >= _MANY_ROWS
         return count, lastrowid
-
-    def _become_writer(self) -> None:
-        """As SQLite would by the first row, before anything is read that must still hold when it writes."""
-        self._store.db.execute(f"DELETE FROM {self._rows_of(self._column_table())} WHERE 0")
 
     def _column_table(self) -> ColumnTable | None:
         return self._store.table(self._target.table.name, self._target.table.schema)

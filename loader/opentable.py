@@ -12,9 +12,8 @@ from colonnade.loader.append import Prepared
 from colonnade.loader.rowcheck import RowChecker
 from colonnade.loader.rows import FIRST_ROWS, Adapt, Chunk, Intake, QuickRow, RowShape, chunks
 from colonnade.loader.rowtwin import RowTwin, make_twin
-from colonnade.loader.writer import TableWriter
+from colonnade.loader.writer import TableWriter, become_writer
 from colonnade.sql.objects import TableDef, fold
-from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
 from colonnade.store.hints import MAX_GROUP_BYTES
 from colonnade.store.values import INT64_MAX, RowBatch, SQLiteValue
@@ -61,17 +60,10 @@ class OpenTable:
         self._waiting: list[SQLiteValue] = []  # values of rows given one by one, row behind row
         self._may_wait = FIRST_ROWS  # how many rows, until their bytes are looked at
         self.largest: int | None = None
-        self._become_writer()
+        # Rows may wait in memory: what is known of the schema must stay true until they are stored.
+        with unseen():
+            become_writer(store, definition)
         self._shaped(None)
-
-    def _become_writer(self) -> None:
-        # Rows may wait in memory: what is known of the schema must stay true until they are stored, so the
-        # connection becomes the writer now, as SQLite makes it by the first INSERT.
-        schema, name = self.definition.schema, self.definition.name
-        table = self._store.table(name, schema)
-        rows_name = name if table is None else table.rows_name
-        with self._unseen():
-            self._store.db.execute(f"DELETE FROM {quote(schema)}.{quote(rows_name)} WHERE 0")
 
     def reshape(self, names: tuple[str, ...] | None) -> None:
         """From now on rows have values for the columns `names`; None: for all."""

@@ -170,6 +170,17 @@ def given_columns(definition: TableDef, batch: RowBatch) -> list[Column]:
     return [values for column, values in pairs if not column.generated]
 
 
+def become_writer(store: Store, definition: TableDef) -> None:
+    """The connection has the lock that SQLite would take by the first row: what is read now holds until it writes.
+
+    Without foreign keys: SQLite would look at those that concern a DELETE, and say what is wrong with them.
+    """
+    table = store.table(definition.name, definition.schema)
+    rows = definition.name if table is None else table.rows_name
+    with switched(store.db, FOREIGN_KEYS, False):
+        store.db.execute(f"DELETE FROM {quote(definition.schema)}.{quote(rows)} WHERE 0")
+
+
 def rowid_name(definition: TableDef) -> str:
     """A name of the rowid that no column of the table hides (sqlite.org/lang_createtable.html#rowid)."""
     name = visible_rowid([column.name for column in definition.columns])

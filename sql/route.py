@@ -402,8 +402,6 @@ class Router:
         wanted = self._schema_named(target.schema)
         if target.schema is not None and wanted is None:
             return None
-        if target.name.lower() == "sqlite_sequence":
-            return wanted or "main", target.name
         home = home_of(self._db, target.name, wanted)
         if home is None:
             return None

@@ -42,11 +42,14 @@ class _Member:
 
 
 class _Family:
-    def __init__(self, r: Random, model: Model, schema: str) -> None:
-        self.r, self.schema = r, schema
+    """`odd`: often WITHOUT ROWID, with generated columns and with UNIQUE indexes on expressions or some rows."""
+
+    def __init__(self, r: Random, model: Model, schema: str, *, odd: bool) -> None:
+        self.r, self.schema, self.odd = r, schema, odd
         self.shape = r.choice(_SHAPES)
         self.shared_keys = self.shape != ("rowid",) and r.random() < 0.35
-        self.members = [_Member(Table(model.new("f"), [], schema)) for _ in range(r.choice((2, 3, 3, 4)))]
+        count = r.choice((3, 4, 4, 5) if odd else (2, 3, 3, 4))
+        self.members = [_Member(Table(model.new("f"), [], schema)) for _ in range(count)]
         for number in range(len(self.members)):
             self.make(number)
         if r.random() < 0.35:  # a cycle
@@ -72,19 +75,33 @@ class _Family:
             self.link(number, number, later=True)
         for _ in range(r.choice((1, 2))):
             self.column(member, f"v{len(table.columns)}", r.choice(("int", "text", "any")))
+        if self.odd and r.random() < 0.25:
+            self.generated(member)
+
+    def generated(self, member: _Member) -> None:
+        """A generated column, at times of a key's, at times UNIQUE: then its table stays in row format."""
+        r, name = self.r, f"g{len(member.table.columns)}"
+        source = r.choice(member.table.columns).name
+        stored = r.choice(("STORED", "VIRTUAL"))
+        unique = r.choice(("", "", " UNIQUE"))
+        made = r.choice((f"{source} || 'x'", f"abs({source}) % 5", f"coalesce({source}, 0)"))
+        member.table.columns.append(Column(name, "", "any", generated=True))
+        member.definitions.append(f"{name} AS ({made}) {stored}{unique}")
 
     def key(self, member: _Member, names: list[str]) -> None:
         member.table.keys.append(tuple(names))
         if self.shape == ("rowid",):
             member.table.ipk = names[0]
             member.definitions[-1] += " PRIMARY KEY"
+            if self.odd and self.r.random() < 0.25:
+                member.table.rowid, member.table.ipk = False, None
             return
         unique = self.r.random() < 0.3
         member.constraints.append(
             f"{'UNIQUE' if unique else 'PRIMARY KEY'}({', '.join(names)})"
             + self.r.choice(("", "", "", "", " ON CONFLICT REPLACE"))
         )
-        if not unique and self.r.random() < 0.06:
+        if not unique and self.r.random() < (0.25 if self.odd else 0.06):
             member.table.rowid = False
 
     def column(self, member: _Member, name: str, domain: str, *, key: bool = False) -> None:
@@ -125,21 +142,35 @@ class _Family:
             made.append(
                 Step("create table", f"CREATE TABLE {table.bare}({inner}){ending}", tables=(table.name,))
             )
+            prefix = "" if table.schema == "main" else table.prefix
+            if self.odd and self.r.random() < 0.25:
+                made.append(self.unique_index(table, prefix))
             for link in member.links:
                 if self.r.random() < 0.4:
                     name = f"{table.name}_{link.columns[0]}"
-                    prefix = "" if table.schema == "main" else table.prefix
                     sql = f"CREATE INDEX {prefix}{name} ON {table.name}({', '.join(link.columns)})"
                     made.append(Step("create index", sql, tables=(table.name,)))
                     table.indexes.append(name)
         return made
+
+    def unique_index(self, table: Table, prefix: str) -> Step:
+        """UNIQUE on an expression, on some of the rows, or both."""
+        r = self.r
+        column, other = r.choice(table.columns).name, r.choice(table.columns).name
+        term = r.choice((column, f"{column} || 'u'", f"{column}, {other}", f"coalesce({column}, {other})"))
+        where = r.choice((f"{other} > 4", f"{column} IS NOT NULL", f"typeof({other}) = 'text'"))
+        partial = "" if term not in (column, f"{column}, {other}") and r.random() < 0.5 else f" WHERE {where}"
+        name = f"{table.name}_u"
+        table.indexes.append(name)
+        sql = f"CREATE UNIQUE INDEX {prefix}{name} ON {table.name}({term}){partial}"
+        return Step("create index", sql, tables=(table.name,))
 
     def rows(self) -> list[Step]:
         """Rows for all: keys of the parents before those of their children, NULL for what comes later."""
         keys: list[list[tuple[object, ...]]] = []
         steps = []
         for member in self.members:
-            names = [column.name for column in member.table.columns]
+            names = [column.name for column in member.table.stored]
             mine: list[tuple[object, ...]] = []
             rows = []
             for _ in range(self.r.choice((3, 5, 7))):
@@ -155,7 +186,7 @@ class _Family:
     def _row(self, member: _Member, keys: list[list[tuple[object, ...]]]) -> dict[str, object]:
         r = self.r
         row: dict[str, object] = {}
-        for column in member.table.columns:
+        for column in member.table.stored:
             value = value_of(r, column.domain, 0.03)
             row[column.name] = value if bindable(value) else None
         for name, domain in zip((f"k{n}" for n in range(len(self.shape))), self.shape, strict=True):
@@ -166,7 +197,9 @@ class _Family:
         return row
 
 
-def family(r: Random, model: Model, schema: str = "main") -> tuple[list[Step], list[Step]]:
-    """New tables, known to the model from here on: what makes them, and rows for them."""
-    made = _Family(r, model, schema)
+def family(
+    r: Random, model: Model, schema: str = "main", *, odd: bool = False
+) -> tuple[list[Step], list[Step]]:
+    """New tables, known to the model from here on: what makes them, and rows for them. `odd`: see _Family."""
+    made = _Family(r, model, schema, odd=odd)
     return made.steps(), made.rows()

@@ -120,6 +120,47 @@ def insert_counted(r: Random, model: Model, table: Table) -> Step:
     return text.step("insert select", sql, table)
 
 
+def insert_series(r: Random, model: Model, table: Table) -> Step:
+    """Many rows at once, mostly with new keys: of a query, of VALUES, or by executemany."""
+    if table.given:
+        return insert_values(r, model, table)
+    text, columns = Text(r, 0.3), chosen_columns(r, table)
+    first, count = r.choice((20, 60, 200, 1000)), r.randint(16, 40)
+    head = f"INSERT INTO {table.place}({listed(columns)})"
+    kept = {column.name for column in columns if any(column.name in key for key in table.keys)}
+    made = {column.name: text.of(column, 0.03) for column in columns if column.name not in kept}
+
+    def row(x: str) -> str:
+        return ", ".join(made.get(column.name) or _new_key(column, x) for column in columns)
+
+    way = r.random()
+    if way < 0.35:
+        values = ", ".join(f"({row(str(first + n))})" for n in range(count))
+        return text.step("insert", f"{head} VALUES {values}", table)
+    series = (
+        f"WITH RECURSIVE w(x) AS (VALUES({first}) UNION ALL SELECT x + 1 FROM w WHERE x < {first + count})"
+    )
+    if way < 0.8:
+        source, from_ = table, ""
+        if r.random() < 0.5:
+            source = r.choice(model.tables)
+            from_ = f"(SELECT * FROM {source.place} ORDER BY {source.order} LIMIT 1) AS s, "
+        sql = f"{head} SELECT {row('x')} FROM {from_}({series} SELECT x FROM w) ORDER BY x"
+        return text.step("insert select", sql, table, source)
+    given = {column.name: _parameter(r, column) for column in columns}
+    rows = []
+    for n in range(first, first + count):
+        new = {name: f"w{n}" if table.column(name).domain.endswith(("text", "word")) else n for name in kept}
+        rows.append(tuple((given | new).values()))
+    return Step(
+        "executemany", f"{head} VALUES ({', '.join('?' * len(columns))})", rows, "many", tables=(table.name,)
+    )
+
+
+def _new_key(column: Column, x: str) -> str:
+    return f"'w' || {x}" if column.domain.endswith(("text", "word")) else x
+
+
 def upsert(r: Random, model: Model, table: Table) -> Step:
     """INSERT … VALUES … ON CONFLICT, with up to three clauses."""
     text, columns = Text(r), chosen_columns(r, table)

@@ -22,6 +22,7 @@ _WRITES: Weights = (
     (inserts.insert_default, 1),
     (inserts.insert_select, 3),
     (inserts.insert_counted, 1),
+    (inserts.insert_series, 3),
     (inserts.upsert, 4),
     (changes.update, 9),
     (changes.delete, 6),
@@ -36,10 +37,13 @@ _READS: Weights = (
     (reads.checks, 1),
 )
 _STATEMENTS = (*_WRITES, *_READS)
-# What a sequence is mostly about.
+_FAMILIES = ("keys", "neighbours")
+# What a sequence is mostly about. "neighbours" are tables that turn to column format and others that cannot, bound by
+# foreign keys, with temporary triggers, a second database and savepoints.
 _THEMES: dict[str, Weights] = {
     "everything": _STATEMENTS,
     "keys": (*_STATEMENTS, (changes.update, 10), (changes.delete, 6), (inserts.insert_values, 6)),
+    "neighbours": (*_STATEMENTS, (changes.update, 8), (changes.delete, 6), (inserts.insert_values, 6)),
     "views": (*_STATEMENTS, (triggers.write_view, 12), (reads.select_view, 4)),
     "upserts": (*_STATEMENTS, (inserts.upsert, 20), (inserts.insert_values, 6)),
 }
@@ -102,11 +106,11 @@ class _Maker:
         if self.attached:
             model.schemas = ("main", "aux")
         rows: list[Step] = []
-        if self.theme == "keys":
-            tables, rows = family(r, model, r.choice(model.schemas))
+        if self.theme in _FAMILIES:
+            tables, rows = family(r, model, r.choice(model.schemas), odd=self.theme == "neighbours")
             self.steps += tables
         filled = len(model.tables)
-        for _ in range(r.choice((0, 0, 1) if self.theme == "keys" else (1, 2, 2, 3, 4))):
+        for _ in range(r.choice((0, 0, 1) if self.theme in _FAMILIES else (1, 2, 2, 3, 4))):
             self.steps.append(create_table(r, model, r.choice(model.schemas)))
         for _ in range(r.choice((0, 0, 1, 2))):
             self.steps.append(create_index(r, model))
@@ -234,7 +238,7 @@ class _Maker:
         """One step, or a few that belong together."""
         r = self.r
         steps: list[tuple[Callable[[], None], float]] = [
-            (self.transaction, 20 if self.theme == "keys" else 12),
+            (self.transaction, 20 if self.theme in _FAMILIES else 12),
             (self.define, 7),
             (self.switch, 4),
             (self.reading, 4),
@@ -252,10 +256,10 @@ def sequence(seed: int) -> Sequence:
     """The sequence of a seed."""
     r = Dice(seed)
     storage_format = "column" if r.random() < 0.6 else "auto"
-    theme = r.choices(tuple(_THEMES), (40, 35, 10, 15))[0]
+    theme = r.choices(tuple(_THEMES), (35, 28, 17, 8, 12))[0]
     r.raw_text = r.random() < 0.1
-    on_file, attached = r.random() < 0.12, r.random() < 0.2
-    triggered = r.random() < (0.4 if theme == "views" else 0.1)
+    on_file, attached = r.random() < 0.12, r.random() < (0.4 if theme == "neighbours" else 0.2)
+    triggered = r.random() < {"views": 0.4, "neighbours": 0.4}.get(theme, 0.1)
     maker = _Maker(r, theme, storage_format == "auto", triggered, r.random() < 0.25, attached, on_file)
     maker.start()
     for _ in range(r.choice((8, 14, 20))):
@@ -264,7 +268,7 @@ def sequence(seed: int) -> Sequence:
         tuple(maker.steps),
         storage_format,
         r.choice((0, 1, 2, 3, 5)),
-        r.random() < (0.95 if theme == "keys" else 0.8),
+        r.random() < (0.95 if theme in _FAMILIES else 0.8),
         on_file,
         attached,
         seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import apsw
@@ -466,6 +467,7 @@ def test_a_schema_without_sqlite_sequence_leaves_the_name_to_the_next() -> None:
             "INSERT INTO aux.s VALUES(7), (8)",
             read,
         ),
+        *("UPDATE sqlite_sequence SET seq = 30 WHERE name = 's'", "INSERT INTO aux.s VALUES(NULL)", read),
         *("SELECT * FROM main.sqlite_sequence", "SELECT * FROM aux.sqlite_sequence"),
         *("CREATE TABLE u(a INTEGER PRIMARY KEY AUTOINCREMENT)", "INSERT INTO u VALUES(3), (4)", read),
         *(
@@ -487,4 +489,28 @@ def test_names_with_quotation_marks_are_told_with_them_doubled() -> None:
             "PRAGMA foreign_keys = off",
         ),
         *("INSERT INTO c VALUES(1, 2), (3, 4)", "PRAGMA foreign_key_check", "PRAGMA foreign_key_check(c)"),
+    )
+
+
+_MISMATCHED = (
+    "CREATE TABLE p(a PRIMARY KEY)",
+    "CREATE TABLE c(a UNIQUE REFERENCES p ON DELETE CASCADE)",
+    "CREATE TABLE m(a REFERENCES c)",
+)
+
+
+@pytest.mark.parametrize("more", [(), ("INSERT INTO p VALUES(1), (2)",)])
+def test_rows_inserted_at_once_ask_no_more_of_foreign_keys_than_an_insert_does(more: tuple[str, ...]) -> None:
+    """A DELETE from p would be an error."""
+    rows = Step("given", "INSERT INTO p VALUES(?)", [(3,), (4,), (5,), (6,)], "many")
+    assert_equal(
+        *_MISMATCHED, *more, rows, Step("bulk", "", (replace(rows, parameters=[(7,), (8,)]),), "bulk")
+    )
+
+
+def test_a_query_that_inserts_text_that_is_not_utf8_holds_no_table() -> None:
+    assert_equal(
+        *("CREATE TABLE t(a, b, UNIQUE(a))", "INSERT INTO t VALUES('b', NULL), ('a', CAST(x'6180' AS TEXT))"),
+        "INSERT INTO t(a, b) SELECT (SELECT count(*)), s.b FROM t AS s WHERE s.b IS NOT '2.5'",
+        foreign_keys=False,
     )
