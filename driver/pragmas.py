@@ -139,6 +139,13 @@ def _clear_constraint_cache(session: Session, pragma: Pragma) -> Answer:
     return Answer(("bytes",), [(constraints.clear(session, pragma.value, schema),)])
 
 
+def _advise(session: Session, pragma: Pragma) -> Answer:
+    from colonnade import reports
+
+    schema = session.router.schema(_schema(session, pragma))
+    return Answer(reports.ADVICE, reports.advice(session.store, schema, session.bulk.stats))
+
+
 def _pager_stats(session: Session, pragma: Pragma) -> Answer:
     from colonnade import reports
 
@@ -239,6 +246,7 @@ OWN: dict[str, Own] = {
     "constraint_check": _constraint_check,
     "constraint_stats": _constraint_stats,
     "clear_constraint_cache": _clear_constraint_cache,
+    "advise": _advise,
     "pager_stats": _pager_stats,
 }
 # SQLite's own, answered here where tables are in column format.

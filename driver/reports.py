@@ -8,6 +8,7 @@ from typing import Any
 
 import apsw
 
+from colonnade.loader.advice import advise
 from colonnade.loader.checking import ValidateLimits
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.stats import Counters as ConstraintCounters
@@ -29,6 +30,7 @@ CONSTRAINTS = (
     *("table", "constraint", "kind", "columns", "parent"),
     *(field.name for field in fields(ConstraintCounters)),
 )
+ADVICE = ("table", "rows", "reason", "action")
 PAGER = ("table", "phase", "figure", "value")
 
 
@@ -97,6 +99,11 @@ def _violation_row(violation: Violation) -> Row:
     )
 
 
+def advice(store: Store, schema: Schema, stats: ConstraintStats) -> list[Row]:
+    """What to do so that keys are checked with less reading, most rows first."""
+    return [(found.table, found.rows, found.reason, found.action) for found in advise(store, schema, stats)]
+
+
 def pager(store: Store) -> list[Row]:
     """Counters of the connection: of each table, of all (table NULL), and of each table and phase what was written.
 
@@ -137,4 +144,4 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-__all__ = ["CHECK", "CONSTRAINTS", "PAGER", "STORAGE", "check", "pager", "storage"]
+__all__ = ["ADVICE", "CHECK", "CONSTRAINTS", "PAGER", "STORAGE", "advice", "check", "pager", "storage"]

@@ -18,7 +18,7 @@ from colonnade.loader.keysource import NO_INTS, KeyRows, KeySource, Segment
 from colonnade.store.keycode import integers
 from colonnade.store.values import sorted_distinct
 
-_MUCH_LESS = 4  # rows to recount times this are fewer than the child's rows
+MUCH_LESS = 4  # rows to recount times this are fewer than the child's rows
 _MOST_RUNS = 1000  # of one recounted batch; a parent with more gaps proves nothing
 
 
@@ -40,7 +40,7 @@ def recounted_runs(
 ) -> list[IntRange]:
     """Gap-free runs in the segments of which zones leave it open, by reading them; none if that is too much."""
     doubtful = [segment for segment in parents if not _is_full(segment) and _is_dense(segment)]
-    if not doubtful or _MUCH_LESS * sum(segment.row_count for segment in doubtful) > child_rows:
+    if not doubtful or MUCH_LESS * sum(segment.row_count for segment in doubtful) > child_rows:
         return []
     runs: list[IntRange] = []
     for count, found in check.workers.scan(parent, doubtful, _runs_of):

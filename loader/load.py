@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import apsw
 import numpy as np
 
+from colonnade.loader.advice import advise
 from colonnade.loader.churn import Churn
 from colonnade.loader.ledger import Ledger
 from colonnade.loader.options import LoadOptions
@@ -148,6 +149,10 @@ class _Load:
             f"{constraint.table}: {constraint.label}": count
             for constraint, count in self.found.counts.items()
         }
+        if report.committed:
+            report.advice = advise(
+                self.store, self._schema("main"), self.stats, [t.table for t in report.tables]
+            )
         report.peak_rss_bytes = peak_rss_bytes()
         if db.filename:
             report.file_bytes = os.path.getsize(db.filename)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TextIO
 
+from colonnade.loader.advice import Advice
 from colonnade.loader.violations import Violation
 from colonnade.store.values import SQLiteValue
 
@@ -72,6 +73,7 @@ class LoadReport:
     pager: dict[str, float] = field(default_factory=dict)
     churn: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    advice: list[Advice] = field(default_factory=list)
 
     @property
     def rows(self) -> int:

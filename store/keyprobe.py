@@ -264,6 +264,19 @@ class KeyRuns:
         self.nbytes = 0
 
 
+def unindexed_groups(table: ColumnTable, spec: KeySpec) -> list[RowGroupInfo]:
+    """The row groups that a look-up of keys has to decode: no key run answers for theirs, nor do their zones."""
+    groups, ranges = table.state().groups, table.group_ranges(spec)
+    zones, runs = table.key_zones(spec.signature), table.groups_with_run(spec.signature)
+    found = set(ranges.others)
+    for position, full in zip(ranges.groups.tolist(), ranges.full.tolist(), strict=True):
+        group_id = groups[position].group_id
+        zone = zones.get(group_id)
+        if not full and (zone is None or not zone.unique or group_id not in runs):
+            found.add(position)
+    return [groups[position] for position in sorted(found) if groups[position].live_count]
+
+
 def _candidates(
     table: ColumnTable, spec: KeySpec, keys: KeyBatch, found: Mask
 ) -> Iterator[tuple[int, IntArray, bool]]:

@@ -42,6 +42,14 @@ def write_key_zones(
     )
 
 
+def read_groups_with_run(db: apsw.Connection, table: ShadowNames, signature: str) -> set[int]:
+    """The ids of the row groups that have a key run of a key."""
+    rows = db.execute(
+        f"SELECT group_id FROM {table.keys} WHERE signature=? AND run IS NOT NULL", (signature,)
+    )
+    return {group_id for (group_id,) in rows if isinstance(group_id, int)}
+
+
 def read_key_run(db: apsw.Connection, table: ShadowNames, signature: str, group_id: int) -> bytes | None:
     """The key run of one key in one row group (store.keyrun); None where there is none."""
     sql = f"SELECT run FROM {table.keys} WHERE signature=? AND group_id=?"

@@ -18,7 +18,7 @@ from colonnade.store.keycode import KeySpec
 from colonnade.store.keyfind import WantedKeys, find_keys
 from colonnade.store.keyindex import KeyZone
 from colonnade.store.keyranges import GroupRanges, group_ranges
-from colonnade.store.keytable import read_key_run, read_key_zones, write_key_zones
+from colonnade.store.keytable import read_groups_with_run, read_key_run, read_key_zones, write_key_zones
 from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.reads import RawRowGroup
 from colonnade.store.rowgroup import EncodedRowGroup
@@ -156,6 +156,10 @@ class ColumnTable:
     def key_run(self, signature: str, group_id: int) -> bytes | None:
         """The key run of a key in a row group (store.keyrun); None where there is none."""
         return read_key_run(self.store.db, self.names, signature, group_id)
+
+    def groups_with_run(self, signature: str) -> set[int]:
+        """The ids of the row groups that have a key run of a key."""
+        return read_groups_with_run(self.store.db, self.names, signature)
 
     def put_key_zones(self, signature: str, zones: Mapping[int, KeyZone]) -> None:
         """Records key zones of row groups that are there already."""

@@ -75,6 +75,8 @@ def print_report(out: Console, report: LoadReport) -> None:
     for warning in report.warnings:
         out.print(f"warning: {warning}")
     print_violations(out, report)
+    for advice in report.advice:
+        out.print(f"advice: {advice.describe()}")
     print_churn(out, report)
     rate = report.rows / max(report.seconds, 1e-9)
     state = "committed" if report.committed else "rolled back"

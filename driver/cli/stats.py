@@ -18,6 +18,9 @@ def add_parser(commands: Any) -> None:
         description="Show each table's format, rows, row groups, bytes and write hints, and the file's pages.",
     )
     parser.add_argument("database", metavar="DB")
+    parser.add_argument(
+        "--advise", action="store_true", help="what to do so that keys are checked with less reading"
+    )
     parser.add_argument("--json", action="store_true", help="as JSON on standard output")
     parser.set_defaults(run=run)
 
@@ -27,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         storage, tables = rows_of(connection, "storage_report")
         _, pager = rows_of(connection, "pager_stats")
+        told, advice = rows_of(connection, "advise") if args.advise else ([], [])
         hints = {row[0]: rows_of(connection, f"write_hints('{quoted(row[0])}')")[1] for row in tables}
     finally:
         connection.close()
@@ -37,7 +41,10 @@ def run(args: argparse.Namespace) -> int:
             table: {figure: {"value": value, "source": source} for figure, value, source in rows}
             for table, rows in hints.items()
         }
-        print(json.dumps({"tables": listed, "write_hints": named, "pages": pages}, indent=1))
+        content = {"tables": listed, "write_hints": named, "pages": pages}
+        if args.advise:
+            content["advice"] = [dict(zip(told, row, strict=True)) for row in advice]
+        print(json.dumps(content, indent=1))
         return 0
     out = console()
     print_table(out, "tables", [name.replace("_", " ") for name in storage], tables)
@@ -47,6 +54,11 @@ def run(args: argparse.Namespace) -> int:
     print_table(out, "write hints", ("table", "figure", "value", "source"), figures)
     out.print()
     print_table(out, "pages", ("figure", "value"), list(pages.items()))
+    if args.advise:
+        out.print()
+        out.print("advice" if advice else "advice: none", style="bold")
+        for number, (table, _, reason, action) in enumerate(advice, 1):
+            out.print(f"{number}. {table}: {reason}; {action}")
     return 0
 
 
