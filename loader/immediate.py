@@ -235,7 +235,7 @@ class BatchInsert:
     def parameters(self, chunk: Chunk, start: int) -> Iterator[Any]:
         """The rows of a chunk from `start` on as parameters of the INSERT."""
         params = self._target.insert.params
-        columns = [to_python(column.slice(start, chunk.row_count - start)) for column in chunk.given]
+        columns = [to_python(column.slice(start, chunk.row_count - start)) for column in chunk.columns()]
         rows = zip(*columns, strict=True)
         if isinstance(params[0], str):
             return (dict(zip(params, row, strict=True)) for row in rows)

@@ -72,7 +72,7 @@ class OpenTable:
             self._shaped(names)
 
     def _shaped(self, names: tuple[str, ...] | None) -> None:
-        self.shape = RowShape(self.definition, names, self._adapt)
+        self.shape = RowShape(self.definition, names, self._adapt, threads=True)
         self._quick = QuickRow(self.definition, self.shape)
         self._twin_text = ""
 

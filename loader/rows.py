@@ -10,7 +10,9 @@ from typing import Any
 
 import apsw
 import numpy as np
+import pyarrow as pa
 
+from colonnade.loader.joined import Texts, concat_texts, joined
 from colonnade.sql.affinity import apply_affinity, narrow_text
 from colonnade.sql.objects import ColumnDef, TableDef, fold
 from colonnade.sql.statement import Insert
@@ -32,6 +34,7 @@ from colonnade.store.values import (
 
 Adapt = Callable[[int, Any], SQLiteValue]
 Pick = Callable[[Any], Sequence[Any]]
+Given = Column | Texts
 
 
 # Values that are converted at a time: their objects (60 bytes each for short text) are then still in a core's
@@ -45,17 +48,21 @@ _PART_BYTES, FIRST_ROWS = MAX_GROUP_BYTES // 16, 64
 class Chunk:
     """Rows as they were given, at most one batch size of them.
 
-    given     one Column for each value of a row, no affinity applied
+    given     for each value of a row a Column, no affinity applied, or what makes one
     defaults  columns whose DEFAULT needs SQLite, by position in the table
     error     what is wrong with the row behind the last of these
     epoch     that of the intake when they were read
     """
 
-    given: Sequence[Column]
+    given: Sequence[Given]
     row_count: int
     defaults: dict[int, Column]
     error: Exception | None = None
     epoch: int = 0
+
+    def columns(self) -> list[Column]:
+        """One for each value of a row, no affinity applied."""
+        return [_column(given) for given in self.given]
 
 
 class Intake:
@@ -70,7 +77,7 @@ class Intake:
         """width: values in a row"""
         self.width = width
         self.values: list[Any] = []
-        self.parts: list[list[Column]] = []
+        self.parts: list[list[Given]] = []
         self.epoch = self.forgotten = 0
 
     @property
@@ -109,8 +116,11 @@ class RowShape:
     computed the DEFAULTs that need SQLite of columns that the INSERT does not name, by position in the table
     """
 
-    def __init__(self, definition: TableDef, names: tuple[str, ...] | None, adapt: Adapt) -> None:
-        """`names`: the INSERT's column list; `adapt(place, value)` makes a SQLite value or raises.
+    def __init__(
+        self, definition: TableDef, names: tuple[str, ...] | None, adapt: Adapt, *, threads: bool = False
+    ) -> None:
+        """`names`: the INSERT's column list; `adapt(place, value)` makes a SQLite value or raises; `threads`:
+        chunks are shaped by another thread, which texts may be left to for half as much memory again.
 
         Raises OperationalError with SQLite's message for a name that the table does not have.
         """
@@ -119,6 +129,7 @@ class RowShape:
         self._table = definition.name
         self._adapt = adapt
         self._part_rows = FIRST_ROWS
+        self._given: Callable[[Sequence[SQLiteValue]], Given] = _given if threads else from_python
         places = {fold(column.name): place for place, column in enumerate(self.columns)}
         self.width = len(self.columns) if names is None else len(names)
         self.given: list[int | None] = (
@@ -210,11 +221,11 @@ class RowShape:
         fitting = _PART_BYTES // max(1, row_bytes)
         return max(1, min(self._part_rows * 4, _PART_VALUES // self.width, fitting))
 
-    def _columns(self, values: list[Any]) -> tuple[list[Column], Exception | None]:
+    def _columns(self, values: list[Any]) -> tuple[list[Given], Exception | None]:
         """Rows that stand one behind another in `values`, as columns; those before the first bad one, and its
         error."""
         try:
-            return [from_python(values[place :: self.width]) for place in range(self.width)], None
+            return [self._given(values[place :: self.width]) for place in range(self.width)], None
         except (TypeError, ValueError, OverflowError):
             pass
         good: list[SQLiteValue] = []
@@ -232,7 +243,7 @@ class RowShape:
         columns = []
         for index, (column, place) in enumerate(zip(self.columns, self.given, strict=True)):
             if place is not None:
-                values = chunk.given[place]
+                values = _column(chunk.given[place])
             elif index in chunk.defaults:
                 values = chunk.defaults[index]
             else:
@@ -257,19 +268,34 @@ class RowShape:
 _PLAIN = frozenset({int, float, str, bytes, type(None)})
 
 
-def _joined(parts: list[list[Column]]) -> list[Column]:
+def _given(values: Sequence[SQLiteValue]) -> Given:
+    """The values of one column. Raises what from_python does."""
+    texts = joined(values) if isinstance(values[0], str) else None
+    return from_python(values) if texts is None else texts
+
+
+def _column(given: Given) -> Column:
+    return given.column() if isinstance(given, Texts) else given
+
+
+def _joined(parts: list[list[Given]]) -> list[Given]:
     """The columns of parts of rows, one behind another; `parts` is emptied meanwhile, so that little is there twice."""
     by_column = [list(pieces) for pieces in zip(*parts, strict=True)]
     parts.clear()
-    joined = []
+    columns: list[Given] = []
     for pieces in by_column:
-        joined.append(concat_columns(pieces))
+        texts = [piece for piece in pieces if isinstance(piece, Texts)]
+        if len(texts) == len(pieces):
+            columns.append(concat_texts(texts))
+        else:
+            columns.append(concat_columns(list(map(_column, pieces))))
         pieces.clear()
-    return joined
+        pa.default_memory_pool().release_unused()  # what the pieces took is too scattered for the next column
+    return columns
 
 
-def _bytes(columns: Iterable[Column]) -> int:
-    return sum(column.data.nbytes for column in columns)
+def _bytes(columns: Iterable[Given]) -> int:
+    return sum(given.nbytes if isinstance(given, Texts) else given.data.nbytes for given in columns)
 
 
 class QuickRow:
