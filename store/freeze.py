@@ -116,10 +116,8 @@ def _find(table: ColumnTable, rowids: IntArray) -> Iterator[_Hit]:
         inside = wanted[(wanted >= group.first_rowid) & (wanted <= group.last_rowid)]
         if not len(inside) or not group.live_count:
             continue
-        if len(inside) <= _FEW and not table.rowids_repeat:
-            reader = table.look_up(group)
-            found = [reader.position(rowid) for rowid in inside.tolist()]
-            positions = np.array([at for at in found if at is not None], np.int64)
+        if not table.rowids_repeat:
+            positions = table.look_up(group).positions(inside)[0]
         else:
             reader = table.reader(group)
             positions = np.flatnonzero(np.isin(reader.rowids(0, group.row_count), inside))
@@ -156,9 +154,10 @@ def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
             pager.free_group(names, group.group_id)
             continue
         before = known.get(group.group_id)
-        bitmap = with_tombstones(before, group.row_count, positions)
-        one = int(positions[0]) >> 3 if before is not None and len(positions) == 1 else None
-        pager.write_tombstones(names, group.group_id, bitmap, dead_count, one)
+        bitmap, changed = with_tombstones(before, group.row_count, positions)
+        pager.write_tombstones(
+            names, group.group_id, bitmap, dead_count, None if before is None else changed
+        )
         dead[group.group_id] = bitmap, dead_count
     table.store.policy.buried(table, sum(len(hit.positions) for hit in hits))
     if len(dead) < len(hits):
@@ -167,15 +166,18 @@ def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
         table.buried(dead)
 
 
-def with_tombstones(bitmap: bytes | bytearray | None, row_count: int, positions: IntArray) -> bytes:
-    """A tombstone bitmap (None: no row is dead) with more rows marked."""
-    if len(positions) <= _FEW:
-        return with_few_tombstones(bitmap, row_count, positions.tolist())
-    bits = np.zeros(row_count, np.uint8)
-    if bitmap is not None:
-        bits[:] = np.unpackbits(np.frombuffer(bitmap, np.uint8), count=row_count, bitorder="little")
-    bits[positions] = 1
-    return np.packbits(bits, bitorder="little").tobytes()
+def with_tombstones(bitmap: bytes | bytearray | None, row_count: int, positions: IntArray) -> tuple[bytes, slice]:
+    """A tombstone bitmap (None: no row is dead) with more rows marked, and which of its bytes are others now.
+
+    positions  (n,) int64, ascending, at least one
+    """
+    marks = bytearray((row_count + 7) // 8 if bitmap is None else bitmap)
+    changed = slice(int(positions[0]) >> 3, (int(positions[-1]) >> 3) + 1)
+    part = np.frombuffer(marks, np.uint8)[changed]
+    bits = np.unpackbits(part, bitorder="little")
+    bits[positions - 8 * changed.start] = 1
+    part[:] = np.packbits(bits, bitorder="little")
+    return bytes(marks), changed
 
 
 def thaw(table: ColumnTable, rowids: IntArray) -> int:
@@ -222,8 +224,8 @@ class Frozen:
         bitmap = before if isinstance(before, bytearray) else bytearray(before or (group.row_count + 7) // 8)
         table.row_part.insert_row(reads.values(table, self.reader, table.row_part.inserted_ids, self.at))
         bitmap[self.at >> 3] |= 1 << (self.at & 7)
-        one = None if before is None else self.at >> 3
-        table.store.pager.write_tombstones(table.names, group.group_id, bitmap, dead_count, one)
+        changed = None if before is None else slice(self.at >> 3, (self.at >> 3) + 1)
+        table.store.pager.write_tombstones(table.names, group.group_id, bitmap, dead_count, changed)
         table.buried_one(self.state, group.with_dead(dead_count), bitmap)
         table.store.policy.thawed_one(table, rowid)
 

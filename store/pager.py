@@ -72,7 +72,7 @@ class Pager(Protocol):
         group_id: int,
         bitmap: bytes | bytearray,
         dead_count: int,
-        changed: int | None,
+        changed: slice | None,
     ) -> None: ...
 
 
@@ -248,11 +248,11 @@ class SqlitePager:
         group_id: int,
         bitmap: bytes | bytearray,
         dead_count: int,
-        changed: int | None,
+        changed: slice | None,
     ) -> None:
         """Replaces the tombstones of a row group.
 
-        changed  the only byte of the bitmap in which it differs from what is stored; None: more may differ
+        changed  the only bytes of the bitmap in which it differs from what is stored; None: none is stored
         """
         if changed is None:
             put = f"REPLACE INTO {table.tombstones}(group_id, bitmap) VALUES(?, ?)"
@@ -260,8 +260,8 @@ class SqlitePager:
         else:
             name = table.name + disk.TOMBSTONES
             with self.db.blob_open(table.schema, name, "bitmap", group_id, True) as stored:
-                stored.seek(changed)
-                stored.write(bitmap[changed : changed + 1])
+                stored.seek(changed.start)
+                stored.write(bitmap[changed])
         self.db.execute(f"UPDATE {table.groups} SET dead_count=? WHERE group_id=?", (dead_count, group_id))
 
 

@@ -198,6 +198,14 @@ class GroupReader:
             self._live = live_mask(self._bitmap, self.group.row_count)
         return self._live
 
+    def _live_rows(self, start: int, stop: int) -> BoolArray | None:
+        """The same of rows start, a multiple of 8, to stop."""
+        if self._bitmap is None:
+            return None
+        check_bitmap(self._bitmap, self.group.row_count)
+        part = np.frombuffer(self._bitmap, np.uint8)[start >> 3 : (stop + 7) >> 3]
+        return np.equal(np.unpackbits(part, count=stop - start, bitorder="little"), 0)
+
     def is_live(self, row: int) -> bool:
         """The same of one row, without looking at the others."""
         bitmap = self._bitmap
@@ -223,7 +231,23 @@ class GroupReader:
 
     def rowids(self, start: int, stop: int) -> IntArray:
         """The rowids of rows start to stop, checked to be integers in ascending order."""
+        first = self.group.first_rowid
+        if self._is_dense and self._rowid(start) == first + start and self._rowid(stop - 1) == first + stop - 1:
+            return np.arange(first + start, first + stop)  # all between follow from these
         return rowid_values(self.span(self._rowid_column, start, stop), self.group)
+
+    @property
+    def _is_dense(self) -> bool:
+        """Whether, by its record, the row group has no gap and none twice: places follow from the rowids."""
+        group = self.group
+        return group.checked and group.last_rowid - group.first_rowid == group.row_count - 1
+
+    def _rowid(self, row: int) -> SQLiteValue:
+        """One rowid as it is stored."""
+        read = self.at_hand.get(self._rowid_column)
+        if read is None:
+            read = self.at_hand[self._rowid_column] = self.single(self._rowid_column)
+        return read(row)
 
     def batches(
         self,
@@ -266,7 +290,7 @@ class GroupReader:
         return range(last, -1, -1)
 
     def _keep(self, start: int, stop: int, rowids: IntArray, span: RowidRange) -> BoolArray | None:
-        keep = None if self.live is None else self.live[start:stop]
+        keep = self._live_rows(start, stop)
         if int(rowids[0]) < span.first or int(rowids[-1]) > span.last:
             inside = (rowids >= span.first) & (rowids <= span.last)
             keep = inside if keep is None else keep & inside
@@ -327,17 +351,37 @@ class GroupReader:
         """Reads single values of a column."""
         return self._chunk(column_id).value
 
+    def positions(self, rowids: IntArray) -> tuple[IntArray, IntArray]:
+        """Where the live rows with these rowids are, (n,) int64, and which of `rowids` they have, (n,) int64.
+
+        rowids  ascending, each once, at least one; only where a rowid cannot stand twice
+        """
+        group, rows = self.group, self._chunk(self._rowid_column).block_rows
+        which = np.arange(len(rowids))[
+            np.searchsorted(rowids, group.first_rowid) : np.searchsorted(rowids, group.last_rowid, "right")
+        ]
+        if not len(which):
+            return which, which
+        inside = rowids[which]
+        start = self._first_step(int(inside[0]), rows) * rows
+        stop = min((self._first_step(int(inside[-1]), rows) + 1) * rows, group.row_count)
+        own = self.rowids(start, stop)
+        at = np.minimum(np.searchsorted(own, inside), len(own) - 1)
+        hit = own[at] == inside
+        at, which = at[hit] + start, which[hit]
+        if self._bitmap is not None:
+            check_bitmap(self._bitmap, group.row_count)
+            live = np.frombuffer(self._bitmap, np.uint8)[at >> 3] >> (at & 7) & 1 == 0
+            at, which = at[live], which[live]
+        return at, which
+
     def position(self, rowid: int) -> int | None:
         """Where the live row with this rowid is."""
-        group = self.group
-        if group.checked and group.last_rowid - group.first_rowid == group.row_count - 1:
-            at = rowid - group.first_rowid  # no gap and none twice: the place follows from the rowid
-            if not 0 <= at < group.row_count:
+        if self._is_dense:
+            at = rowid - self.group.first_rowid
+            if not 0 <= at < self.group.row_count:
                 return None
-            read = self.at_hand.get(self._rowid_column)
-            if read is None:
-                read = self.at_hand[self._rowid_column] = self.single(self._rowid_column)
-            if read(at) == rowid:
+            if self._rowid(at) == rowid:
                 return at if self.is_live(at) else None
         block_rows = self._chunk(self._rowid_column).block_rows
         start = self._first_step(rowid, block_rows) * block_rows
