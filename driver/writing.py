@@ -61,7 +61,9 @@ class Writing:
                 values = _adapted(parameters) if session.router.looks_at(statement) else ()
                 ready = self.make_ready(statement, values, sets=not session.hears_rows)
         if ready.set_wise is not None:
-            if self._run_set_wise(cursor, plan, ready.set_wise, parameters):
+            done = self._set_wise(plan, ready.set_wise, parameters)
+            if done is not None:
+                session._show_count(cursor, plan, done)
                 self.after(statement, ready)
                 return
             ready = self.make_ready(statement, _adapted(parameters))
@@ -118,21 +120,20 @@ class Writing:
             cursor._show(as_sqlite_says(cursor._rows or (), thawed), cursor.description)
         session.note_reading(cursor)
 
-    def _run_set_wise(self, cursor: Cursor, plan: Plan, write: SetWrite, parameters: Any) -> bool:
-        """Run a statement on all of its rows at once; whether that could be done."""
+    def _set_wise(self, plan: Plan, write: SetWrite, parameters: Any) -> int | None:
+        """Run a statement on all of its rows at once; how many rows it changed, None where that cannot be done."""
         session = self._session
         session._announce(plan, parameters)
         try:
-            with session.changes.kept():
+            with session.changes.kept(), self._steady():
                 count = write.run()
         except NotThawable:
-            return False
-        except IntegrityError:
+            return None
+        except (IntegrityError, apsw.ConstraintError):
             session.changes.note(0)
             raise
         session._changed(count)
-        session._show_count(cursor, plan, count)
-        return True
+        return count
 
     def run_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
@@ -161,6 +162,12 @@ class Writing:
         session, statement, parameters = self._session, plan.statement, bindable(row)
         with self.transaction(statement):
             with self._steady():
+                ready = self.make_ready(statement, _adapted(parameters), sets=not session.hears_rows)
+            if ready.set_wise is not None:
+                done = self._set_wise(plan, ready.set_wise, parameters)
+                if done is not None:
+                    self.after(statement, ready)
+                    return done
                 ready = self.make_ready(statement, _adapted(parameters))
             with session.instead(plan, self._as_run(plan, ready), parameters) as run:
                 count = cursor._run_many(run, iter((row,)))

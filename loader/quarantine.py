@@ -111,7 +111,7 @@ class Quarantine:
         source, lines = self.ledger.locate(definition.name, group_id, positions) or (None, None)
         known = [None] * len(positions) if lines is None else lines.tolist()
         self._rejects(definition).insert_columns((source, known), rows.rowids.tolist(), whys, rows.columns)
-        table.bury(group_id, positions)
+        table.bury({group_id: positions})
         return len(positions)
 
     def _move_from_rows(

@@ -170,12 +170,12 @@ class Router:
             return None
         settings = Settings(self._foreign_keys(), self._violations_counted(), self._triggered(schema))
         write = None
-        if sets and set_plan is not None and plan.rowid is None:
+        if sets and set_plan is not None:
             write = SetWrite(self._store, set_plan, statement, params)
             write = write if write.suits(counted=settings.counted) else None
         thaw, column_table = Thaw(self._store, schema, settings), self._store.table(place[1], place[0])
         at_once = None if column_table is None else Ready(statement.text, (column_table,), write, place)
-        if write is not None and write.all_rows:
+        if write is not None and plan.deletes:
             return at_once
         try:
             thaw.prepare(plan, params, at_most=write.few if write is not None else None)

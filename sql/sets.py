@@ -1,11 +1,10 @@
-"""DELETE and UPDATE of very many rows at once: tombstones, and new chunks of the columns assigned.
+"""DELETE, and UPDATE of very many rows, at once: tombstones, and new chunks of the columns assigned.
 
-For statements that match so many rows that to bring them into the row part would cost more than to go over the row
-groups. Only where nothing has to be looked at row by row: no RETURNING, no trigger, no foreign key with rows that
-refer to the table, and for an UPDATE no column of a key. SQLite evaluates the statement's own clauses over the
-virtual table, in rowid order, and sees the table as it was until all is known; then everything changes at once.
-Memory: a bit a row of the row groups for a DELETE; for an UPDATE the new values of the row groups that the scan
-stands in.
+For a DELETE of any number of rows (`sql.deletes`), and for an UPDATE of so many that to bring them into the row part
+would cost more than to go over the row groups. Only where nothing has to be looked at row by row: no RETURNING, no
+trigger, for a DELETE no row that refers to one that goes, and for an UPDATE no column of a key. SQLite evaluates the
+statement's own clauses over the virtual table, and sees the table as it was until all is known; then everything
+changes at once. Memory of an UPDATE: the new values of the row groups that the scan stands in.
 """
 
 from __future__ import annotations
@@ -17,11 +16,12 @@ from typing import Any
 
 import apsw
 import numpy as np
-import numpy.typing as npt
 
 from colonnade.sql.affinity import apply_affinity
 from colonnade.sql.checks import bulk_reason, check_batch
+from colonnade.sql.deletes import Delete
 from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
+from colonnade.sql.rowidrange import Bound, rowid_range
 from colonnade.sql.splice import Pieces, highest_parameter, spliced
 from colonnade.sql.statement import Change, Statement
 from colonnade.sql.tokens import quote, tokens
@@ -35,29 +35,35 @@ from colonnade.store.table import ColumnTable
 from colonnade.store.values import Column, IntArray, Kind, RowBatch, concat_columns, from_python
 
 _READ_ROWS = 16_384  # rows that are Python objects at a time
-_DELETE_SHARE = 16  # a tombstone costs so much less than the move of a row into the row part
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SetPlan:
     """How to run one text set-wise.
 
     table       the target
     deletes     else it is an UPDATE
     columns     that are assigned, as TableDef spells them, each once
-    query       SELECT of the rowids that match and of the new values; None: a DELETE of all rows
+    query       SELECT of the rowids that match and of the new values
+    all_rows    it is a DELETE of all rows
+    bounds      the range of rowids that alone says which rows `query` would find, if that is so
     parameters  how many values `query` takes, and the whole text, if they come by position
-    children    enforced foreign keys that refer to the table: a DELETE runs here only while none has a row
+    children    enforced foreign keys that refer to the table
     has_parents the table has foreign keys that are enforced
+    was_read    SQLite has looked at the text
     """
 
+    schema: Schema
     table: TableDef
     deletes: bool
     columns: tuple[str, ...]
-    query: str | None
+    query: str
+    all_rows: bool
+    bounds: tuple[Bound, ...]
     parameters: tuple[int, int]
     children: tuple[tuple[TableDef, ForeignKeyDef], ...]
     has_parents: bool
+    was_read: bool = False
 
 
 def plan_set(
@@ -74,19 +80,22 @@ def plan_set(
     columns: tuple[str, ...] = ()
     deletes, query = bool(plan.deletes), plan.query
     if not deletes:
+        if plan.rowid is not None:
+            return None  # one row
         pieces = Pieces(statement, named=named)
         found = _assignments(table, change, pieces)
         if found is None:
             return None
         columns = tuple(found)
         query = _update_query(statement, change, table, pieces, list(found.values()))
-    elif change.where is None and change.order is None:
-        query = None
+    assert query is not None
+    all_rows = deletes and change.where is None and change.order is None
     counts = (0, 0)
     if not named:
-        counts = (highest_parameter(query or ""), highest_parameter(statement.text[: statement.stop]))
+        counts = (highest_parameter(query), highest_parameter(statement.text[: statement.stop]))
+    has_parents = foreign_keys and bool(table.foreign_keys)
     return SetPlan(
-        table, deletes, columns, query, counts, children, foreign_keys and bool(table.foreign_keys)
+        schema, table, deletes, columns, query, all_rows, plan.bounds, counts, children, has_parents
     )
 
 
@@ -139,8 +148,6 @@ class SetWrite:
         if table is None:
             raise NotThawable("a table in row format")
         self._table = table
-        self._rows = f"{quote(table.schema)}.{quote(table.rows_name)}"
-        self._key = _rowid(plan.table)
 
     def suits(self, *, counted: bool) -> bool:
         """Whether the tables are so now that the statement can run set-wise.
@@ -152,45 +159,32 @@ class SetWrite:
             return False
         if not isinstance(self._params, Mapping) and len(self._params) != plan.parameters[1]:
             return False
-        if not plan.deletes:
-            return True
-        if counted and (plan.has_parents or plan.children):
-            return False
-        return all(self._is_empty(child) for child, _ in plan.children)
-
-    @property
-    def all_rows(self) -> bool:
-        """Whether it is a DELETE of all rows, which need not be found."""
-        return self._plan.query is None
+        return not (plan.deletes and counted and (plan.has_parents or plan.children))
 
     @property
     def few(self) -> int:
-        """So many rows are better thawed, by the table's write hints: those of a row group for an UPDATE."""
-        rows = self._store.batch_rows(self._table.name, self._table.schema)
-        return max(1, rows // _DELETE_SHARE) if self._plan.deletes else rows
-
-    def _is_empty(self, child: TableDef) -> bool:
-        name = f"{quote(child.schema)}.{quote(child.name)}"
-        return self._db.execute(f"SELECT 1 FROM {name} LIMIT 1").get is None
+        """So many rows are better thawed for an UPDATE, by the table's write hints: those of a row group."""
+        return self._store.batch_rows(self._table.name, self._table.schema)
 
     def run(self) -> int:
         """Runs the statement: how many rows it changed. Raises IntegrityError as SQLite does, nothing changed."""
         try:
             with self._db:
-                # SQLite itself looks at the text first: an aggregate in SET is an error, though not in a SELECT.
-                text = spliced(self._statement, self._table.schema, self._table.rows_name)
-                self._db.execute(f"EXPLAIN {text}", self._params)
-                if self._plan.query is None:
-                    count = self._delete_all()
-                else:
-                    count = self._delete() if self._plan.deletes else self._update()
+                self._have_it_read()
+                count = self._delete() if self._plan.deletes else self._update()
         except (apsw.SQLError, apsw.BindingsError, UnicodeDecodeError) as error:
             raise NotThawable(str(error)) from None
         return count
 
+    def _have_it_read(self) -> None:
+        """SQLite itself looks at a text first: an aggregate in SET is an error, though not in a SELECT."""
+        if not self._plan.was_read:
+            text = spliced(self._statement, self._table.schema, self._table.rows_name)
+            self._db.execute(f"EXPLAIN {text}", self._params)
+            self._plan.was_read = True
+
     def _found(self) -> Iterator[list[tuple[Any, ...]]]:
         """What the query gives, some rows at a time."""
-        assert self._plan.query is not None
         params = self._params
         values = params if isinstance(params, Mapping) else tuple(params)[: self._plan.parameters[0]]
         cursor = self._db.cursor()
@@ -201,51 +195,23 @@ class SetWrite:
         finally:
             cursor.close(True)
 
-    # --- DELETE ----------------------------------------------------------------------------------------------
-
-    def _delete_all(self) -> int:
-        """Frees every row group, none of which is read."""
-        table = self._table
-        count = table.row_count()
-        if table.open_scans:
-            raise NotThawable("a scan that has not ended")
-        for group in table.groups():
-            self._store.pager.free_group(table.names, group.group_id)
-        table.changed()
-        self._db.execute(f"DELETE FROM {self._rows}")
-        return count
-
     def _delete(self) -> int:
-        places, count = _Places(self._table), 0
-        gone: dict[int, npt.NDArray[np.uint8]] = {}
-        hot: list[IntArray] = []
-        for rows in self._found():
-            rowids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-            count += len(rowids)
-            frozen = np.zeros(len(rowids), bool)
-            for group, positions, among in places.of(rowids):
-                bits = np.zeros(group.row_count, bool)
-                if group.group_id in gone:
-                    bits[:] = np.unpackbits(gone[group.group_id], count=group.row_count)
-                bits[positions] = True
-                gone[group.group_id] = np.packbits(bits)
-                frozen[among] = True
-            if not frozen.all():
-                hot.append(rowids[~frozen])
-        for group_id, packed in gone.items():
-            positions = np.flatnonzero(np.unpackbits(packed))
-            self._table.bury(group_id, positions)
-        for rowids in hot:
-            self._db.execute(
-                f"DELETE FROM {self._rows} WHERE {self._key} IN carray(?)", (apsw.carray(rowids),)
-            )
-        return count
+        plan = self._plan
+        delete = Delete(self._store, plan.schema, plan.table, plan.children)
+        if plan.all_rows and delete.may_take_all():
+            return delete.all()
+        span = rowid_range(plan.bounds, self._params) if plan.bounds else None
+        if span is not None:
+            return delete.span(*span)
+        return delete.rows(
+            np.fromiter((row[0] for row in rows), np.int64, len(rows)) for rows in self._found()
+        )
 
     # --- UPDATE ----------------------------------------------------------------------------------------------
 
     def _update(self) -> int:
         table, definition = self._table, self._plan.table
-        places, regrouping, count = _Places(table), Regrouping(table), 0
+        groups, regrouping, count = table.groups(), Regrouping(table), 0
         news = _NewValues(self._db, table, definition, self._plan.columns, regrouping)
         hot: list[tuple[Any, ...]] = []
         for rows in self._found():
@@ -257,52 +223,21 @@ class SetWrite:
                 for name, part in zip(self._plan.columns, values, strict=True)
             ]
             frozen = np.zeros(len(rows), bool)
-            for group, positions, among in places.of(numbers):
-                news.add(group, positions, [column.take(among) for column in columns])
-                frozen[among] = True
+            for group in groups:
+                positions, among = table.look_up(group).positions(numbers)
+                if len(among):
+                    news.add(group, positions, [column.take(among) for column in columns])
+                    frozen[among] = True
             hot += (rows[at] for at in np.flatnonzero(~frozen).tolist())
             news.flush(int(numbers[-1]))
         news.flush(None)
         regrouping.finish()
         if hot:
             assigned = ", ".join(f"{quote(name)} = ?{at}" for at, name in enumerate(self._plan.columns, 2))
-            self._db.executemany(f"UPDATE {self._rows} SET {assigned} WHERE {self._key} = ?1", hot)
+            rows_table = f"{quote(table.schema)}.{quote(table.rows_name)}"
+            sql = f"UPDATE {rows_table} SET {assigned} WHERE {_rowid(definition)} = ?1"
+            self._db.executemany(sql, hot)
         return count
-
-
-class _Places:
-    """Where the live rows of row groups are."""
-
-    def __init__(self, table: ColumnTable) -> None:
-        self._table, self._groups = table, table.groups()
-        self._rowids: dict[int, IntArray] = {}
-
-    def of(self, rowids: IntArray) -> Iterator[tuple[RowGroupInfo, IntArray, IntArray]]:
-        """For each row group with some of the rows: their positions in it, and which of `rowids` they are."""
-        least, most = int(rowids.min()), int(rowids.max())
-        for group in self._groups:
-            if group.last_rowid < least or group.first_rowid > most or not group.live_count:
-                continue
-            inside = np.flatnonzero((rowids >= group.first_rowid) & (rowids <= group.last_rowid))
-            if not len(inside):
-                continue
-            own = self._of_group(group)
-            at = np.searchsorted(own, rowids[inside])
-            hit = own[np.minimum(at, len(own) - 1)] == rowids[inside] if len(own) else np.zeros(0, bool)
-            live = self._table.reader(group).live
-            if live is not None:
-                hit &= live[np.minimum(at, len(own) - 1)]
-            if hit.any():
-                yield group, at[hit], inside[hit]
-
-    def _of_group(self, group: RowGroupInfo) -> IntArray:
-        known = self._rowids.get(group.group_id)
-        if known is None:
-            known = self._table.reader(group).rowids(0, group.row_count)
-            if len(self._rowids) >= 4:
-                del self._rowids[next(iter(self._rowids))]
-            self._rowids[group.group_id] = known
-        return known
 
 
 class _NewValues:

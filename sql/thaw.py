@@ -133,7 +133,7 @@ class Thaw:
             apply_affinity(from_python([row[place] for row in rows]), affinity)
             for place, affinity in zip(probe.places, probe.affinities, strict=True)
         ]
-        found = self._find(probe.table, probe.columns, probe.collations, columns)
+        found = self.find(probe.table, probe.columns, probe.collations, columns)
         self._need(probe.table, found)
         if probe.table is plan.table and plan.replaces:
             self._deleted(plan.table, found, counting=True)
@@ -189,12 +189,12 @@ class Thaw:
         if action in _NO_ACTIONS and not child.is_column:
             return
         collations = check_comparison(child, key, parent)
-        keys = self._values(parent, rowids, key.parent_columns)
-        found = self._find(child, key.columns, collations, keys)
+        keys = self.values(parent, rowids, key.parent_columns)
+        found = self.find(child, key.columns, collations, keys)
         self._need(child, found)
         if action in _NO_ACTIONS:
             return
-        hot = self._hot(child, key.columns, collations, keys)
+        hot = self.hot(child, key.columns, collations, keys)
         found = self._unseen(child, np.concatenate([found, hot]))
         if not len(found):
             return
@@ -223,8 +223,8 @@ class Thaw:
             if parent is None or not parent.is_column or not len(rowids):
                 continue
             collations = check_comparison(table, key, parent)
-            wanted = self._values(table, rowids, key.columns)
-            self._need(parent, self._find(parent, key.parent_columns, collations, wanted))
+            wanted = self.values(table, rowids, key.columns)
+            self._need(parent, self.find(parent, key.parent_columns, collations, wanted))
 
     # --- rows ------------------------------------------------------------------------------------------------
 
@@ -247,17 +247,17 @@ class Thaw:
     def _column_table(self, name: str) -> ColumnTable | None:
         return self._store.table(name, self._schema.name)
 
-    def _find(
+    def find(
         self, table: TableDef, names: Sequence[str], collations: Sequence[str], keys: Sequence[Column]
     ) -> IntArray:
         """The rowids of rows of row groups with these keys."""
         column_table = self._column_table(table.name)
         if column_table is None:
             return _NO_ROWS
-        ids = tuple(_column_id(column_table, name) for name in names)
+        ids = tuple(column_id_of(column_table, name) for name in names)
         return column_table.find_keys(KeySpec(ids, tuple(collations)), WantedKeys(keys, collations))
 
-    def _hot(
+    def hot(
         self, table: TableDef, names: Sequence[str], collations: Sequence[str], keys: Sequence[Column]
     ) -> IntArray:
         """The rowids of rows of the row part, or of a table in row format, with these keys."""
@@ -270,37 +270,37 @@ class Thaw:
             f"{quote(name)} = ? COLLATE {collation}"
             for name, collation in zip(names, collations, strict=True)
         )
-        sql = f"SELECT {self._rowid(table)} FROM {self._ordinary(table)} WHERE {where}"
+        sql = f"SELECT {self.rowid(table)} FROM {self.ordinary(table)} WHERE {where}"
         found: list[int] = []
         for row in codes.rows():
             found += (rowid for (rowid,) in self._db.execute(sql, row))
         return np.array(found, np.int64)
 
-    def _values(self, table: TableDef, rowids: IntArray, names: Sequence[str]) -> list[Column]:
+    def values(self, table: TableDef, rowids: IntArray, names: Sequence[str]) -> list[Column]:
         """The values of some columns in the rows with these rowids, in any order."""
         columns = [[null_column(0)] for _ in names]
         column_table = self._column_table(table.name)
         if column_table is not None:
-            ids = [_column_id(column_table, name) for name in names]
+            ids = [column_id_of(column_table, name) for name in names]
             for batch in column_table.values_at(rowids, [i for i in ids if i]):
                 assert batch.rowids is not None
                 stored = iter(batch.columns)
                 for parts, column_id in zip(columns, ids, strict=True):
                     parts.append(next(stored) if column_id else integer_column(batch.rowids))
-        selected = ", ".join(self._rowid(table) if fold(n) == "rowid" else quote(n) for n in names)
-        sql = f"SELECT {selected} FROM {self._ordinary(table)} WHERE {self._rowid(table)} IN carray(?)"
+        selected = ", ".join(self.rowid(table) if fold(n) == "rowid" else quote(n) for n in names)
+        sql = f"SELECT {selected} FROM {self.ordinary(table)} WHERE {self.rowid(table)} IN carray(?)"
         hot = list(self._db.execute(sql, (apsw.carray(rowids),)))
         for parts, values in zip(columns, zip(*hot, strict=True), strict=False):
             parts.append(from_python(values))
         return [concat_columns(parts) for parts in columns]
 
-    def _ordinary(self, table: TableDef) -> str:
+    def ordinary(self, table: TableDef) -> str:
         """The ordinary SQLite table that holds rows of the table: all of them, or its row part."""
         column_table = self._column_table(table.name)
         name = table.name if column_table is None else column_table.rows_name
         return f"{quote(self._schema.name)}.{quote(name)}"
 
-    def _rowid(self, table: TableDef) -> str:
+    def rowid(self, table: TableDef) -> str:
         if table.rowid_alias:
             return quote(table.rowid_alias)
         name = visible_rowid([column.name for column in table.columns])
@@ -326,7 +326,7 @@ def _named_row(params: Params, place: int | str) -> tuple[Any, ...] | None:
     return (value,) if type(value) is int and INT64_MIN <= value <= INT64_MAX else None
 
 
-def _column_id(table: ColumnTable, name: str) -> int:
+def column_id_of(table: ColumnTable, name: str) -> int:
     """The id of a column; 0 for the rowid of a table without INTEGER PRIMARY KEY."""
     for column in table.columns:
         if fold(column.name) == fold(name):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from colonnade.sql.affinity import Affinity
 from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
+from colonnade.sql.rowidrange import Bound, Key, rowid_bounds
 from colonnade.sql.splice import Pieces, highest_parameter, returns_plainly, single_row
 from colonnade.sql.statement import Insert, Statement
 from colonnade.sql.tokens import Kind, Reader, quote
@@ -62,7 +63,7 @@ class WritePlan:
     constants   SQL of the values that have no place in a row: place -1 is the first of them
     probes      keys of the new rows
     replaces    rows with the keys of new rows may be deleted
-    rowid       the place or name of the parameter that alone says which row `query` would find
+    bounds      the range of rowids that alone says which rows `query` would find; none: it is no such range
     """
 
     table: TableDef
@@ -74,7 +75,14 @@ class WritePlan:
     constants: tuple[str, ...]
     probes: tuple[Probe, ...]
     replaces: bool
-    rowid: int | str | None = None
+    bounds: tuple[Bound, ...] = ()
+
+    @property
+    def rowid(self) -> Key | None:
+        """The parameter that is the rowid of the only row that `query` would find."""
+        if len(self.bounds) != 1 or self.bounds[0].operator != "=":
+            return None
+        return self.bounds[0].parameter
 
 
 def plan_write(
@@ -213,24 +221,11 @@ class _Planner:
         plan = self._plan(query, (), (), probes, replaces, deletes, assigned)
         if values or with_clause.strip() or order or change.from_ is not None:
             return plan
-        return replace(plan, rowid=self._rowid_parameter(where, change.alias or target.name))
+        return replace(plan, bounds=rowid_bounds(where, fold(change.alias or target.name), self._is_rowid))
 
-    def _rowid_parameter(self, where: str, alias: str) -> int | str | None:
-        """The parameter of a WHERE that is no more than `rowid = ?`."""
-        reader = Reader(where)
-        at = 1
-        if reader[at].is_name and fold(reader[at].name) == fold(alias) and reader[at + 1].key == ".":
-            at += 2
-        names = {"rowid"} if self.table.rowid_alias is None else {fold(self.table.rowid_alias)}
-        name, sign, value, end = (reader[at + i] for i in range(4))
-        if not (name.is_name and self._column_name(name.name) in names and sign.key in ("=", "==")):
-            return None
-        if end.kind is not Kind.END or value.kind is not Kind.VARIABLE:
-            return None
-        text = where[value.start : value.stop]
-        if self.named:
-            return text[1:]
-        return int(text[1:]) - 1 if text[1:].isdigit() else None
+    def _is_rowid(self, name: str) -> bool:
+        """Whether a column by this name is the rowid."""
+        return self._column_name(name) == fold(self.table.rowid_alias or "rowid")
 
     def _new_values(
         self, pieces: Pieces, wanted: Sequence[str], assigned: frozenset[str], alias: str

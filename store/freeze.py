@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -136,10 +136,10 @@ def delete(table: ColumnTable, rowids: IntArray) -> int:
     return sum(len(hit.positions) for hit in hits)
 
 
-def bury(table: ColumnTable, group_id: int, positions: IntArray) -> None:
+def bury(table: ColumnTable, places: Mapping[int, IntArray]) -> None:
     """Tombstones rows by their positions, ascending. See ColumnTable.bury."""
     with table.store.db:
-        _bury(table, [_Hit(table.group(group_id), positions)])
+        _bury(table, [_Hit(table.group(group_id), positions) for group_id, positions in places.items()])
 
 
 def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
@@ -155,9 +155,7 @@ def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
             continue
         before = known.get(group.group_id)
         bitmap, changed = with_tombstones(before, group.row_count, positions)
-        pager.write_tombstones(
-            names, group.group_id, bitmap, dead_count, None if before is None else changed
-        )
+        pager.write_tombstones(names, group.group_id, bitmap, dead_count, None if before is None else changed)
         dead[group.group_id] = bitmap, dead_count
     table.store.policy.buried(table, sum(len(hit.positions) for hit in hits))
     if len(dead) < len(hits):
@@ -263,14 +261,6 @@ def thaw_rows(store: Store, wanted: Sequence[tuple[ColumnTable, int]]) -> None:
                 changed = row.table
     finally:
         store.db.set_last_insert_rowid(program_rowid)
-
-
-def with_few_tombstones(bitmap: bytes | bytearray | None, row_count: int, positions: Sequence[int]) -> bytes:
-    """The same, a bit at a time."""
-    marks = bytearray((row_count + 7) // 8 if bitmap is None else bitmap)
-    for at in positions:
-        marks[at >> 3] |= 1 << (at & 7)
-    return bytes(marks)
 
 
 def _few_rows(table: ColumnTable, rowids: IntArray) -> tuple[list[Sequence[SQLiteValue]], list[_Hit]]:

@@ -24,6 +24,7 @@ from colonnade.store.values import (
     INT64_MIN,
     Column,
     IntArray,
+    Kind,
     SQLiteValue,
     from_python,
     sorted_distinct,
@@ -50,7 +51,7 @@ class WantedKeys:
         columns, _ = with_all_parts(columns)
         self._columns, self._collations = columns, collations
         self._codes: pa.Array | None = None
-        self._sorted: list[bytes] | None = None
+        self._sorted: pa.Array | None = None
         self._ints: list[IntArray] | None = None
 
     def __len__(self) -> int:
@@ -71,9 +72,24 @@ class WantedKeys:
     def any_between(self, lo: bytes, hi: bytes | None) -> bool:
         """Whether some key is from lo to hi, both included; no hi: from lo on."""
         if self._sorted is None:
-            self._sorted = sorted(self.codes.to_pylist())
-        at = bisect_left(self._sorted, lo)
-        return at < len(self._sorted) and (hi is None or self._sorted[at] <= hi)
+            self._sorted = self.codes.take(pc.array_sort_indices(self.codes))
+        codes = self._sorted
+        at = bisect_left(range(len(codes)), lo, key=lambda number: codes[number].as_py())
+        return at < len(codes) and (hi is None or codes[at].as_py() <= hi)
+
+    def first_parts(self) -> IntArray | tuple[str, ...] | None:
+        """The values of the first part for SQLite's carray(); None where that cannot have all of them."""
+        column = self._columns[0]
+        if column.kind is Kind.TEXT:
+            texts = [value for value in to_python(column) if isinstance(value, str)]
+            return tuple(texts) if len(texts) == len(column) else None
+        return exact_integers(column)
+
+    def first_of(self, columns: Sequence[Column]) -> int | None:
+        """The first of some other keys that is one of these; None if none is."""
+        mask = pc.is_in(key_bytes(columns, self._collations), value_set=self.codes, skip_nulls=True)
+        at: int = pc.index(mask, True).as_py()
+        return at if at >= 0 else None
 
     def ints(self) -> list[IntArray]:
         """The parts of those keys of which every part equals an integer, (m,) int64 each."""

@@ -232,7 +232,11 @@ class GroupReader:
     def rowids(self, start: int, stop: int) -> IntArray:
         """The rowids of rows start to stop, checked to be integers in ascending order."""
         first = self.group.first_rowid
-        if self._is_dense and self._rowid(start) == first + start and self._rowid(stop - 1) == first + stop - 1:
+        if (
+            self._is_dense
+            and self._rowid(start) == first + start
+            and self._rowid(stop - 1) == first + stop - 1
+        ):
             return np.arange(first + start, first + stop)  # all between follow from these
         return rowid_values(self.span(self._rowid_column, start, stop), self.group)
 
@@ -323,8 +327,11 @@ class GroupReader:
 
     def _first_step(self, first_rowid: int, step: int) -> int:
         """The step that holds the first row with rowid >= first_rowid, by binary search."""
-        if first_rowid <= self.group.first_rowid:
+        at = first_rowid - self.group.first_rowid
+        if at <= 0:
             return 0
+        if self._is_dense and at < self.group.row_count and self._rowid(at) == first_rowid:
+            return at // step
         low, high = 0, (self.group.row_count - 1) // step
         while low < high:
             middle = (low + high) // 2
@@ -356,24 +363,41 @@ class GroupReader:
 
         rowids  ascending, each once, at least one; only where a rowid cannot stand twice
         """
-        group, rows = self.group, self._chunk(self._rowid_column).block_rows
+        group = self.group
         which = np.arange(len(rowids))[
             np.searchsorted(rowids, group.first_rowid) : np.searchsorted(rowids, group.last_rowid, "right")
         ]
         if not len(which):
             return which, which
-        inside = rowids[which]
+        inside, rows = rowids[which], self._chunk(self._rowid_column).block_rows
         start = self._first_step(int(inside[0]), rows) * rows
         stop = min((self._first_step(int(inside[-1]), rows) + 1) * rows, group.row_count)
         own = self.rowids(start, stop)
         at = np.minimum(np.searchsorted(own, inside), len(own) - 1)
         hit = own[at] == inside
         at, which = at[hit] + start, which[hit]
-        if self._bitmap is not None:
-            check_bitmap(self._bitmap, group.row_count)
-            live = np.frombuffer(self._bitmap, np.uint8)[at >> 3] >> (at & 7) & 1 == 0
-            at, which = at[live], which[live]
-        return at, which
+        live = self._live_at(at)
+        return at[live], which[live]
+
+    def positions_between(self, first: int, last: int) -> IntArray:
+        """Where the live rows with rowids from `first` to `last` are, (n,) int64; only where none stands twice."""
+        group = self.group
+        first, last = max(first, group.first_rowid), min(last, group.last_rowid)
+        if first > last:
+            return np.zeros(0, np.int64)
+        rows = self._chunk(self._rowid_column).block_rows
+        start = self._first_step(first, rows) * rows
+        own = self.rowids(start, min((self._first_step(last, rows) + 1) * rows, group.row_count))
+        at = np.arange(start + np.searchsorted(own, first), start + np.searchsorted(own, last, "right"))
+        return at[self._live_at(at)]
+
+    def _live_at(self, at: IntArray) -> BoolArray:
+        """At which of some positions a live row is."""
+        if self._bitmap is None:
+            return np.ones(len(at), bool)
+        check_bitmap(self._bitmap, self.group.row_count)
+        live: BoolArray = np.frombuffer(self._bitmap, np.uint8)[at >> 3] >> (at & 7) & 1 == 0
+        return live
 
     def position(self, rowid: int) -> int | None:
         """Where the live row with this rowid is."""

@@ -253,12 +253,9 @@ class ColumnTable:
         """Tombstones the rows of row groups that have these rowids; returns how many there were."""
         return moves.delete(self, rowids)
 
-    def bury(self, group_id: int, positions: IntArray) -> None:
-        """Tombstone live rows of one row group by position, (n,) int64 ascending.
-
-        For rows that are not validated, whose rowids may not be unique yet.
-        """
-        moves.bury(self, group_id, positions)
+    def bury(self, places: Mapping[int, IntArray]) -> None:
+        """Tombstones live rows by their positions, (n,) int64 ascending, in row groups, by id."""
+        moves.bury(self, places)
 
     def thaw(self, rowids: IntArray) -> int:
         """Moves the rows of row groups that have these rowids into the row part; returns how many."""
