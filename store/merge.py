@@ -9,12 +9,11 @@ than half is gone writes fewer rows than were deleted or thawed from it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
+from colonnade.store import reads
 from colonnade.store.freeze import write_group
 from colonnade.store.pager import RowGroupInfo
-from colonnade.store.scan import Source, merge
 from colonnade.store.switches import unnoticed
 from colonnade.store.values import in_sizes
 
@@ -85,12 +84,7 @@ def _rewrite(table: ColumnTable, groups: Sequence[RowGroupInfo], group_rows: int
     Even: with more than one, each has at least half of group_rows, and is not small again.
     """
     live, store = sum(group.live_count for group in groups), table.store
-    sources = [
-        Source(group.first_rowid, partial(table.reader(group).batches, table.column_ids))
-        for group in groups
-        if group.live_count
-    ]
-    for batch in in_sizes(merge(sources), -(-live // max(1, -(-live // group_rows)))):
+    for batch in in_sizes(reads.whole(table, groups), -(-live // max(1, -(-live // group_rows)))):
         write_group(table, batch)
     for group in groups:
         store.pager.free_group(table.names, group.group_id)

@@ -114,6 +114,13 @@ def filtered(
     return with_true_rowids(_merged(table, groups, column_ids, span, conditions, mirror, backward=True))
 
 
+def whole(table: ColumnTable, groups: Sequence[RowGroupInfo]) -> Iterator[RowBatch]:
+    """All columns of the live rows of some row groups, in rowid order; of their chunks no more is held than of a
+    scan's."""
+    live = [group for group in groups if group.live_count]
+    return _merged(table, live, table.column_ids, RowidRange(), (), iter(()))
+
+
 def with_key(
     table: ColumnTable,
     column_ids: Sequence[int],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from math import log
 
 import numpy as np
@@ -189,6 +190,26 @@ def test_tombstones_alone_bring_a_merge_at_commit(store: Store, table: ColumnTab
     commit(store)
     assert table.usage().dead_bytes == 0 or table.usage().dead_bytes < table.usage().stored_bytes / 2
     assert [row[0] for row in rows(store)] == list(range(901, 1001))
+
+
+def test_a_merge_of_many_worn_row_groups_holds_the_chunks_of_few(store: Store) -> None:
+    store.batch_size, group_bytes = 500, 500 * 1000
+    store.db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, b BLOB)")
+    store.db.execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= 10000)"
+        " INSERT INTO t SELECT i, randomblob(1000) FROM n"
+    )
+    table = store.convert("t")
+    table.freeze()
+    table.delete(np.flatnonzero(np.arange(10_001) % 20))  # 25 rows of each row group are left
+    store.memory_limit = 4 * group_bytes
+    tracemalloc.start()
+    try:
+        assert compact(table, 500) == 20
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * group_bytes  # of 20
 
 
 def test_nothing_is_merged_under_an_open_cursor(store: Store, table: ColumnTable) -> None:
