@@ -243,10 +243,18 @@ class Watch:
         parameters  None where they are many: the text is then traced as it is
         Raises      apsw.AuthError if the authorizer denies it
         """
+        self.ask(text)
+        self.say(text, parameters)
+
+    def ask(self, text: str) -> None:
+        """The authorizer's part of `announce`."""
         if self._authorizer is not None:
             with self.hidden():
                 twin = self._connection._twin()
             twin.ask(text, self._allowed)
+
+    def say(self, text: str, parameters: Any) -> None:
+        """The trace callback's."""
         if self._trace is not None:
             with self._asked():
                 self._say(text, parameters)

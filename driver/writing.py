@@ -123,17 +123,27 @@ class Writing:
     def _set_wise(self, plan: Plan, write: SetWrite, parameters: Any) -> int | None:
         """Run a statement on all of its rows at once; how many rows it changed, None where that cannot be done."""
         session = self._session
-        session._announce(plan, parameters)
+        watch = session.connection._watch
+        if watch is not None:
+            watch.ask(plan.text)
+        count = 0
         try:
             with session.changes.kept(), self._steady():
                 count = write.run()
         except NotThawable:
-            return None
+            return None  # hooks hear of the statement when SQLite runs it
         except (IntegrityError, apsw.ConstraintError):
             session.changes.note(0)
+            self._say(plan, parameters)
             raise
         session._changed(count)
+        self._say(plan, parameters)
         return count
+
+    def _say(self, plan: Plan, parameters: Any) -> None:
+        watch = self._session.connection._watch
+        if watch is not None:
+            watch.say(plan.text, parameters)
 
     def run_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""

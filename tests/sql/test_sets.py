@@ -428,3 +428,21 @@ def test_nine_of_ten_rows_of_lineitem_never_come_into_the_row_part(tpch_folder: 
     assert connection.execute("SELECT count(*) FROM lineitem").fetchone() == (len(left),)
     assert connection._session.store.table("lineitem").row_part.count() <= 1
     connection.close()
+
+
+def test_a_trace_callback_hears_of_each_statement_once(pair: Pair) -> None:
+    heard: list[list[str]] = []
+    for connection in (pair.theirs, pair.ours):
+        connection.executescript(
+            "PRAGMA foreign_keys = ON; INSERT INTO child VALUES(5);"
+            " CREATE TABLE c2(x REFERENCES t ON DELETE CASCADE); INSERT INTO c2 VALUES(9)"
+        )
+        heard.append([])
+        connection.set_trace_callback(heard[-1].append)
+        cursor = connection.cursor()
+        cursor.execute("DELETE FROM t WHERE a > ?", (2000,))  # at once
+        cursor.execute("DELETE FROM t WHERE a BETWEEN 8 AND 10")  # after all as SQLite does it
+        outcome(lambda cursor=cursor: cursor.execute("DELETE FROM t WHERE b < 6"))  # refused
+        connection.set_trace_callback(None)
+    assert heard[0] == heard[1]
+    pair.same("SELECT * FROM c2")
