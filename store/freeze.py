@@ -164,7 +164,9 @@ def _bury(table: ColumnTable, hits: list[_Hit]) -> None:
         table.buried(dead)
 
 
-def with_tombstones(bitmap: bytes | bytearray | None, row_count: int, positions: IntArray) -> tuple[bytes, slice]:
+def with_tombstones(
+    bitmap: bytes | bytearray | None, row_count: int, positions: IntArray
+) -> tuple[bytes, slice]:
     """A tombstone bitmap (None: no row is dead) with more rows marked, and which of its bytes are others now.
 
     positions  (n,) int64, ascending, at least one

@@ -444,5 +444,5 @@ def test_a_trace_callback_hears_of_each_statement_once(pair: Pair) -> None:
         cursor.execute("DELETE FROM t WHERE a BETWEEN 8 AND 10")  # after all as SQLite does it
         outcome(lambda cursor=cursor: cursor.execute("DELETE FROM t WHERE b < 6"))  # refused
         connection.set_trace_callback(None)
-    assert heard[0] == heard[1]
+    assert list(dict.fromkeys(heard[0])) == heard[1]  # sqlite3 says the text again for each row of an action
     pair.same("SELECT * FROM c2")
