@@ -24,6 +24,7 @@ from colonnade.loader.settle import Debt, TableKey, finish, validate_debt
 from colonnade.loader.sources import LoadError, SourceFile, Task, find_sources
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.tableload import BadRows, Frame, Piece, TableLoad
+from colonnade.loader.timeline import Timeline
 from colonnade.loader.violationlog import ViolationLog
 from colonnade.loader.violations import CountedViolations, ViolationBatch
 from colonnade.loader.writer import TableWriter
@@ -127,20 +128,20 @@ class _Load:
         self.quarantine = Quarantine(store, self.ledger)
 
     def run(self, sources: Sequence[Given], script: str, script_path: str) -> LoadReport:
-        started, db = time.perf_counter(), self.store.db
+        report, db = self.report, self.store.db
         db.execute("BEGIN IMMEDIATE")
-        churn = Churn(self.store)
+        churn, timeline = Churn(self.store), Timeline(lambda: report.rows)
         try:
-            with self.ledger:
+            with timeline, self.ledger:
                 run_script(db, script, script_path)
                 self._load_all(sources)
-            self._end()
+                self._end()
         except BaseException:
             if db.in_transaction:  # a full disk makes SQLite roll back by itself
                 db.execute("ROLLBACK")
             raise
-        report = self.report
-        report.seconds = time.perf_counter() - started
+        report.seconds = time.perf_counter() - report.started
+        report.timeline = timeline.samples
         churn.tell(report)
         report.constraints = self.stats.rows()
         kept = [*self.bad_rows.violations, *self.found.kept] if self._log is None else self._log
@@ -341,7 +342,8 @@ class _Load:
         seconds = time.perf_counter() - started
         reports[-1].phases["validate"] = seconds
         if not self.found.total or self.options.on_violation == "quarantine":
-            finish(self.store, keys, shrink=True, returning=self._returning)
+            with reports[-1].phase("settle"):
+                finish(self.store, keys, shrink=True, returning=self._returning)
         for definition, report in zip(definitions, reports, strict=True):
             self.ledger.drop(definition.name)
             table = self.store.table(definition.name, definition.schema)

@@ -9,11 +9,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
+from threading import Lock
 from typing import Any, TextIO
 
 from colonnade.loader.advice import Advice
+from colonnade.loader.timeline import Sample
 from colonnade.loader.violations import Violation
 from colonnade.store.values import SQLiteValue
+
+_PHASES = Lock()  # of whichever report
 
 
 @dataclass(slots=True)
@@ -22,7 +26,7 @@ class TableReport:
 
     seconds       from opening its first source to the end of its validation; the next table's pieces are parsed
                   meanwhile, so that the sum over tables is more than the load's
-    phases        seconds of the connection's thread
+    phases        seconds by phase: parse and encode those of all threads together, the others of the connection's
     stored_bytes  of its column chunks, all of them, not of those of this load alone; of these
     dead_bytes    belong to rows that are gone
     """
@@ -43,25 +47,30 @@ class TableReport:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count the seconds of the block under `name`."""
+        """Count the seconds of the block under `name`. In any thread."""
         started = time.perf_counter()
         try:
             yield
         finally:
-            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - started
+            seconds = time.perf_counter() - started
+            with _PHASES:
+                self.phases[name] = self.phases.get(name, 0.0) + seconds
 
 
 @dataclass(slots=True)
 class LoadReport:
     """A whole load. `violation_counts` is exact; `violations` are all if on_violation is `report`, else the first.
 
-    pager  figures of chunks and pages, see loader.churn
-    churn  what of them was written, for each table and phase; the table is None for work on all
+    pager     figures of chunks and pages, see loader.churn
+    churn     what of them was written, for each table and phase; the table is None for work on all
+    timeline  rows stored and memory taken as time went by
+    advice    what would make the next load cheaper, the most worth first
     """
 
     database: str
     on_violation: str
     committed: bool = False
+    started: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
     commit_seconds: float = 0.0
     peak_rss_bytes: int = 0
@@ -73,6 +82,7 @@ class LoadReport:
     pager: dict[str, float] = field(default_factory=dict)
     churn: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    timeline: list[Sample] = field(default_factory=list)
     advice: list[Advice] = field(default_factory=list)
 
     @property
@@ -87,11 +97,18 @@ class LoadReport:
     def violation_count(self) -> int:
         return sum(self.violation_counts.values())
 
+    def to_page(self) -> str:
+        """One HTML file that needs nothing else. See loader.page."""
+        from colonnade.loader.page import render
+
+        return render(self)
+
     def to_json(self) -> dict[str, Any]:
         """Plain dicts and lists; key values as `value_json` gives them."""
         content = asdict(replace(self, violations=()))
         for table in content["tables"]:
-            del table["started"]
+            table["started"] -= self.started
+        del content["started"]
         content["violations"] = [violation_json(violation) for violation in self.violations]
         content["rows"], content["rejected"] = self.rows, self.rejected
         content["violation_count"] = self.violation_count

@@ -100,14 +100,16 @@ class TableLoad:
 
     def work(self, task: Task) -> list[Piece]:
         """In any thread: parse, check each row for itself, encode."""
-        pieces = []
-        size = task.input_bytes
-        with self.store.spans("parse", table=self.definition.name, bytes=size) as span:
+        pieces: list[Piece] = []
+        size, report = task.input_bytes, self.report
+        with report.phase("parse"), self.store.spans("parse", table=self.definition.name, bytes=size) as span:
             parsed = task.run()
             span.note(rows=sum(rows.batch.row_count for rows in parsed))
         for rows in parsed:
-            problems = self.checker.problems(rows.batch, late=False)
-            pieces.append(self._piece(rows, problems, size))
+            with report.phase("parse"):
+                problems = self.checker.problems(rows.batch, late=False)
+            with report.phase("encode"):
+                pieces.append(self._piece(rows, problems, size))
             size = 0
         return pieces
 

@@ -85,6 +85,11 @@ def add_load_options(parser: argparse.ArgumentParser) -> None:
         "quarantine: put the rejected rows into TABLE_rejects and commit the rest",
     )
     parser.add_argument(
+        "--report",
+        metavar="OUT.html",
+        help="write the load report as a page with charts, one file for any browser",
+    )
+    parser.add_argument(
         "--trace",
         metavar="OUT.json",
         help="write where the time goes, thread by thread, to a file for Perfetto (ui.perfetto.dev) or speedscope",
@@ -136,6 +141,9 @@ def load_and_report(
     args: argparse.Namespace, sources: list[str], script: str | None, options: LoadOptions
 ) -> int:
     """Load, print the report, and return 1 if nothing was committed."""
+    page = Path(args.report) if args.report else None
+    if page is not None:
+        page.open("a").close()  # what cannot be written is told before the load
     connection = connect(args.database)
     try:
         trace = connection.trace_to(args.trace) if args.trace else nullcontext()
@@ -147,8 +155,14 @@ def load_and_report(
                 script_path=getattr(args, "schema", None) or "the schema",
                 observer=progress,
             )
+    except BaseException:
+        if page is not None and not page.stat().st_size:
+            page.unlink()
+        raise
     finally:
         connection.close()
+    if page is not None:
+        page.write_text(report.to_page(), encoding="utf-8")
     show(report, as_json=args.json)
     return 0 if report.committed else 1
 

@@ -307,3 +307,33 @@ def test_infinite_keys_give_strict_json(shell: Shell) -> None:
     shell.write("r.csv", "x\n1e999\n1e999\n")
     assert shell.load("r.csv", "--json") == 1
     json.loads(shell.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+# --- the page -----------------------------------------------------------------------------------------------
+
+
+def test_a_page_of_the_report_is_written_also_of_a_load_that_was_rolled_back(shell: Shell) -> None:
+    shell.write("p.csv", P)
+    assert shell.load("p.csv", shell.write("c.csv", C + "99,x,99\n"), "--report", "r.html") == 1
+    page = (shell.folder / "r.html").read_text()
+    assert "rolled back" in page
+    assert "FOREIGN KEY constraint failed" in page
+    shell.write("c.csv", C)
+    assert shell.load("p.csv", "c.csv", "--report", "r.html") == 0, shell.err
+    page = (shell.folder / "r.html").read_text()
+    assert "committed" in page
+    assert page.startswith("<!doctype html>")
+    assert page.rstrip().endswith("</html>")
+
+
+def test_a_page_that_cannot_be_written_is_told_before_the_load_and_input_that_cannot_be_read_leaves_none(
+    shell: Shell,
+) -> None:
+    shell.write("p.csv", P)
+    fails(shell, shell.load("p.csv", "--report", "absent/r.html"), "absent/r.html")
+    shell.write("p.csv", "not,a,number\n")
+    fails(shell, shell.load("p.csv", "--report", "r.html"), "p.csv:1")
+    assert not (shell.folder / "r.html").exists()
+    shell.write("r.html", "an older one")
+    fails(shell, shell.load("p.csv", "--report", "r.html"), "p.csv:1")
+    assert (shell.folder / "r.html").read_text() == "an older one"
