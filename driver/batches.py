@@ -6,7 +6,7 @@ whoever runs a statement asks for `bring_in` first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import apsw
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from colonnade.loader.immediate import BatchInsert, Target
     from colonnade.loader.rows import Chunk
     from colonnade.session import Session
-    from colonnade.store.values import SQLiteValue
+    from colonnade.store.values import Column, SQLiteValue
     from colonnade.writing import Writing
 
 _FEW_ROWS = 3  # fewer are as quickly inserted one by one
@@ -76,6 +76,12 @@ class Batch:
         while self._next(rows):
             pass
         return self.row_count + self._insert.forgotten
+
+    def run_columns(self, parts: Iterable[Sequence[Column]]) -> int:
+        """The same for rows that come as columns, batch by batch."""
+        for columns in parts:
+            self._store(self._insert.given(columns))
+        return self.row_count
 
     def _next(self, rows: Iterator[Any]) -> bool:
         """Insert a batch of them; False where there are no more."""
@@ -179,6 +185,12 @@ class Batches:
             return batch.run(rows)
         finally:
             self.running.remove(batch)
+
+    def run_columns(
+        self, writing: Writing, cursor: Cursor, plan: Plan, target: Target, parts: Iterable[Sequence[Column]]
+    ) -> int:
+        """Insert rows that come as columns; returns how many. See Batch.run."""
+        return Batch(self._session, writing, cursor, plan, target).run_columns(parts)
 
     def run_query(self, writing: Writing, plan: Plan, parameters: Any) -> int | None:
         """Insert the rows that SQLite computes for an INSERT … SELECT or VALUES, if all of them are sound: then how

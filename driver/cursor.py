@@ -16,6 +16,7 @@ import apsw
 
 from colonnade.base import Base
 from colonnade.errors import CLOSED_CURSOR, RECURSIVE, translate, undecodable
+from colonnade.ingests import Ingests
 from colonnade.many import run_many
 from colonnade.parameters import bindable, warn_of_names
 from colonnade.plan import Columns, Description, Plan
@@ -35,7 +36,7 @@ _INT_MAX = 2**31 - 1
 _NOT_INITIALISED = "Base Cursor.__init__ not called."
 
 
-class Cursor:
+class Cursor(Ingests):
     """Executes statements and fetches their rows.
 
     description  one 7-tuple a column, the name first; None if the last statement had no rows to give

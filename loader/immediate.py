@@ -32,7 +32,7 @@ from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
 from colonnade.store.switches import FOREIGN_KEYS, checks_ignored, switched
 from colonnade.store.table import ColumnTable
-from colonnade.store.values import RowBatch, to_python
+from colonnade.store.values import Column, RowBatch, to_python
 
 _MANY_ROWS = 4096  # rows of a batch whose memory is worth giving back
 
@@ -124,6 +124,11 @@ class BatchInsert:
     def waiting(self) -> Chunk:
         """The rows read so far: another statement, of the program's own iterator, wants to see them."""
         return self._chunk(())
+
+    def given(self, columns: Sequence[Column]) -> Chunk:
+        """Rows that come as columns, one for each parameter of the INSERT, no affinity applied."""
+        count = len(columns[0])
+        return Chunk(columns, count, self._shape.computed_defaults(self._store.db, count))
 
     def results(self, parameters: Any) -> apsw.Cursor:
         """The rows of an INSERT … SELECT or VALUES, as SQLite computes them; none that the INSERT adds is among them.

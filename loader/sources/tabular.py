@@ -63,7 +63,7 @@ class TabularSource:
     def tasks(self, batch_rows: Callable[[], int]) -> Iterator[TabularTask]:
         first_row = 1
         try:
-            for rows in _rebatched(self._opened.batches(), self._opened.schema, batch_rows):
+            for rows in rebatched(self._opened.batches(), self._opened.schema, batch_rows):
                 size = int(rows.num_rows * self._opened.bytes_per_row) or rows.nbytes
                 yield TabularTask(
                     rows,
@@ -159,7 +159,7 @@ def _row_text(batch: RowBatch, row: int) -> str:
     return repr(tuple(to_python(column)[0] for column in batch.slice(row, 1).columns))
 
 
-def _rebatched(
+def rebatched(
     batches: Iterator[pa.RecordBatch], schema: pa.Schema, batch_rows: Callable[[], int]
 ) -> Iterator[pa.Table]:
     """The same rows in tables of batch_rows() rows, the last one shorter. Nothing is copied."""
@@ -217,15 +217,18 @@ def open_arrow(data: Any, table: TableDef, options: LoadOptions) -> TabularSourc
 
     Frames of pandas without the protocol are converted by pyarrow; their index is left out.
     """
-    reader = pa.RecordBatchReader.from_stream(_streamable(data))
+    reader = pa.RecordBatchReader.from_stream(streamable(data))
     return TabularSource(
         MEMORY, Opened(reader.schema, lambda: iter(reader), 0.0, reader.close), table, options
     )
 
 
-def _streamable(data: Any) -> Any:
+def streamable(data: Any) -> Any:
+    """What RecordBatchReader.from_stream takes, of a frame or of record batches. LoadError"""
     if type(data).__module__.partition(".")[0] == "pandas":  # its own protocol would add the index
         return pa.Table.from_pandas(data, preserve_index=False)
+    if not hasattr(data, "__arrow_c_stream__") and hasattr(data, "__arrow_c_array__"):
+        return pa.Table.from_batches([pa.record_batch(data)])
     if not hasattr(data, "__arrow_c_stream__"):
         raise LoadError(f"a {type(data).__name__} has no __arrow_c_stream__", path=MEMORY)
     return data
