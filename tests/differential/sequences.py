@@ -267,7 +267,7 @@ def sequence(seed: int) -> Sequence:
     return Sequence(
         tuple(maker.steps),
         storage_format,
-        r.choice((0, 1, 2, 3, 5)),
+        r.choice((0, 1, 2, 3, 5, 17, 17)),
         r.random() < (0.95 if theme in _FAMILIES else 0.8),
         on_file,
         attached,
