@@ -13,6 +13,7 @@ import apsw
 
 from colonnade.parameters import bindable
 from colonnade.plan import Plan
+from colonnade.rows import BUSY
 from colonnade.sql.statement import Statement
 from colonnade.sql.volatile import is_volatile
 from colonnade.types import NATIVE, convert_binding
@@ -66,6 +67,7 @@ class Batch:
 
         self._session, self._writing = session, writing
         self._cursor, self._plan, self._target = cursor, plan, target
+        self._runs = cursor._cursor
         self._insert = BatchInsert(session.store, target, adapt_value, bindable, session.bulk.stats)
         self._storing = False
         self.row_count = 0
@@ -85,7 +87,8 @@ class Batch:
 
     def _next(self, rows: Iterator[Any]) -> bool:
         """Insert a batch of them; False where there are no more."""
-        chunk = self._insert.read(rows)
+        with self._cursor._lent(BUSY):
+            chunk = self._insert.read(rows)
         if self.failed is not None:
             raise self.failed
         self._store(chunk)
@@ -113,8 +116,9 @@ class Batch:
         try:
             with self._writing.transaction(self._plan.statement):
                 rest = self._append(chunk)
-            for row in rest:
-                self.row_count += self._writing.run_row(self._cursor, self._plan, row)
+            with self._cursor._lent(self._runs):  # also where `bring_in` is called
+                for row in rest:
+                    self.row_count += self._writing.run_row(self._cursor, self._plan, row)
         finally:
             self._storing = False
 

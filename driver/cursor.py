@@ -7,6 +7,7 @@ the connection's Session, which hands back a Result.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain, islice
 from operator import index
 from threading import get_ident
@@ -256,11 +257,17 @@ class Cursor(Ingests):
         connection, cursor = self.connection, self._cursor
         if plan.returns:
             self.description = connection._description(connection._describe(plan.text))
-        self._cursor = BUSY
-        try:
+        with self._lent(BUSY):
             return run_many(connection, cursor, plan, rows)
+
+    @contextmanager
+    def _lent(self, cursor: Any) -> Iterator[None]:
+        """Another apsw cursor for the block: BUSY where code of the program may run, which must not use this one."""
+        held, self._cursor = self._cursor, cursor
+        try:
+            yield
         finally:
-            self._cursor = cursor
+            self._cursor = held
 
     def _show(self, rows: Iterator[Any] | None, description: Description | None) -> None:
         """Take the rows of a statement that did not go to SQLite as it was."""

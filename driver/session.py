@@ -20,6 +20,7 @@ from colonnade import pragmas, script, tracing
 from colonnade.bulk import Bulk
 from colonnade.changes import Changes
 from colonnade.plan import Description, Plan, describe
+from colonnade.rows import BUSY
 from colonnade.savepoints import Savepoints, savepoint_name
 from colonnade.sql.messages import user_rows
 from colonnade.sql.statement import Statement
@@ -221,11 +222,12 @@ class Session:
             insert = statement.insert if statement.verb == "INSERT" else None
             if insert is not None and self.bulk.takes(insert):
                 self._announce(plan, None)
-                with self._savepoints.marked():
+                with self._savepoints.marked(), cursor._lent(BUSY):
                     return self.bulk.insert(insert, rows, many=True).rowcount
             if self._owing(statement):
                 self._announce(plan, None)
-                return self.columns.owing.run_many(statement, rows)
+                with cursor._lent(BUSY):
+                    return self.columns.owing.run_many(statement, rows)
             count = self.columns.writing.run_many(cursor, plan, rows)
         if plan.schema:
             self.connection._schema_changed()

@@ -13,6 +13,7 @@ from colonnade.batches import batch_target
 from colonnade.defining import define
 from colonnade.parameters import bindable, warn_of_names
 from colonnade.plan import Plan
+from colonnade.rows import BUSY
 from colonnade.sql import statistics
 from colonnade.sql.explain import QUERY_PLAN, as_sqlite_says, explained
 from colonnade.sql.route import Ready
@@ -149,7 +150,8 @@ class Writing:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
         session, statement = self._session, plan.statement
         session.let_go(cursor)
-        first = next(rows, _NO_ROW)
+        with cursor._lent(BUSY):
+            first = next(rows, _NO_ROW)
         if first is _NO_ROW:
             session.connection._prepare(plan.text)
             return 0
@@ -165,7 +167,7 @@ class Writing:
             if plan.named:
                 warn_of_names(session.connection, plan, first)
             return session.bulk.batches.run(self, cursor, plan, target, rows)
-        return sum(self.run_row(cursor, plan, row) for row in rows)
+        return sum(self.run_row(cursor, plan, row) for row in _supplied(cursor, rows))
 
     def run_row(self, cursor: Cursor, plan: Plan, row: Any) -> int:
         """Run a statement for one row of parameters; returns how many rows that changed."""
@@ -288,6 +290,16 @@ _SPECIAL = {
     "EXPLAIN": Writing._explain,
     **dict.fromkeys(("ALTER", "CREATE", "DROP"), Writing._define),
 }
+
+
+def _supplied(cursor: Cursor, rows: Iterator[Any]) -> Iterator[Any]:
+    """The rows of parameters, each of which code of the program may make."""
+    while True:
+        with cursor._lent(BUSY):
+            row = next(rows, _NO_ROW)
+        if row is _NO_ROW:
+            return
+        yield row
 
 
 def _adapted(parameters: Any) -> Any:

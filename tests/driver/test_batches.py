@@ -11,7 +11,7 @@ import pytest
 
 import colonnade
 from colonnade.store.table import ColumnTable
-from tests.driver.twins import outcome, typed
+from tests.driver.twins import outcome, same, typed
 
 ROWS = 200
 PARENTS = """
@@ -304,6 +304,40 @@ def test_the_iterator_of_rows_may_end_the_transaction(end: str) -> None:
 
     sides.many(INSERT, rows)
     sides.done()
+
+
+@pytest.mark.parametrize("setting", ["storage_format = column", "bulk_load = on"])
+@pytest.mark.parametrize("table", ["t", "u"])
+@pytest.mark.parametrize("rows_before", [0, 1, 4])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO {} VALUES(?, 1)",
+        "INSERT OR REPLACE INTO {} VALUES(?, 1)",
+        "UPDATE {} SET b = 2 WHERE a = ?",
+    ],
+)
+def test_the_iterator_of_rows_may_not_use_the_cursor(
+    sql: str, rows_before: int, table: str, setting: str
+) -> None:
+    def program(module: Any) -> Any:
+        connection = module.connect(":memory:", isolation_level=None)
+        connection.execute(f"PRAGMA {setting}")
+        connection.execute("CREATE TABLE t(a PRIMARY KEY, b)")
+        connection.execute("CREATE TABLE u(a PRIMARY KEY, b)")
+        connection.execute("INSERT INTO t VALUES(1, 1), (2, 2)")
+        cursor = connection.cursor()
+
+        def rows() -> Iterator[tuple[int]]:
+            yield from ((n,) for n in range(3, 3 + rows_before))
+            cursor.execute("SELECT 1")
+            yield (7,)
+
+        connection.execute("BEGIN")  # else bulk load undoes all of the rows
+        done = outcome(lambda: cursor.executemany(sql.format(table), rows()))
+        return done, typed(connection.execute(f"SELECT * FROM {table} ORDER BY a").fetchall())
+
+    assert same(program)[0][0] == "ProgrammingError"
 
 
 def test_what_ends_it_within_the_iterator_of_rows_is_raised() -> None:
