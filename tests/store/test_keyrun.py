@@ -141,3 +141,26 @@ def test_the_check_of_a_table_finds_a_run_of_other_keys(table: Any) -> None:
     db.execute(f"UPDATE {names.keys} SET run=? WHERE run IS NOT NULL", (make_run([np.arange(0, 9000, 2)]),))
     table.changed()
     assert any("key run" in str(finding) for finding in check_table(table))
+
+
+def test_neighbouring_keys_ask_no_more_row_groups_however_many_there_are() -> None:
+    asked = []
+    for group_count in (4, 32):
+        db = apsw.Connection(":memory:")
+        store = Store(db, memory_limit=64 << 20)
+        db.execute("CREATE TABLE t(a INTEGER, b INTEGER, UNIQUE(a, b))")
+        rows = [(n // 5 * 7, n % 5) for n in range(1024 * group_count)]
+        db.executemany("INSERT INTO t VALUES (?, ?)", rows)
+        store.batch_size = 1024
+        table = store.convert("t")
+        table.freeze()
+        effort = Effort()
+        [spec] = table.key_specs()
+        wanted = rows[2000:2500]
+        assert look_up(table, spec, wanted, effort) == [True] * len(wanted)
+        assert effort.groups_proven == len(table.groups()) - effort.groups_read
+        asked.append((effort.groups_read, effort.rows_read))
+        store.close()
+        db.close()
+    assert asked[0] == asked[1]
+    assert asked[0][0] == 2
