@@ -213,9 +213,22 @@ class ChunkReader:
             return self.block(first).slice(int(positions[0]) - first * self.block_rows, 1)
         if first == last:
             return self.block(first).take(positions - first * self.block_rows)
+        if (positions[1:] > positions[:-1]).all():
+            return self.gather(positions)[0]
         numbers, which = np.unique(positions // self.block_rows, return_inverse=True)
         column = self._decode(numbers.tolist())
         return column.take(which * self.block_rows + positions % self.block_rows)
+
+    def gather(self, positions: IntArray) -> tuple[Column, int]:
+        """The values at ascending positions, and how many blocks were decoded for them."""
+        counts = np.bincount(positions >> (self.block_rows.bit_length() - 1), minlength=self.block_count)
+        numbers = np.flatnonzero(counts)
+        if not len(numbers):
+            return self.block(0).slice(0, 0), 1
+        # What lies in blocks that are left out is taken from each position.
+        left_out = (numbers - np.arange(len(numbers))) * self.block_rows
+        at = positions - np.repeat(left_out, counts[numbers])
+        return self._decode(numbers.tolist()).take(at), len(numbers)
 
     def _decode(self, numbers: Sequence[int]) -> Column:
         """The values of blocks of ascending number."""

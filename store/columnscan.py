@@ -1,0 +1,276 @@
+"""Scans for vectorised queries: whole row groups at a time, decoded and filtered by several threads.
+
+What a scan gives is the table as it was when it began, whatever the connection writes between two batches: row
+groups are immutable, `open_scans` keeps them from being freed, a statement that is not read to its end keeps
+SQLite's snapshot, and the row part is read at the beginning.
+
+1. The thread of the connection reads chunks, some row groups ahead: first those of filter columns, and the others
+   once some row has passed (`grouppipe`).
+2. Workers decode and filter (`groupscan`).
+3. Batches are given in the order of rowids. Row groups that overlap, or in between whose rows lie some of the row
+   part, are merged (`scan.merge`); all others come as they are, and nobody looks at their rowids.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from colonnade.store.errors import Corrupt, OperationalError
+from colonnade.store.grouppipe import Job, Pipeline, Read, Wish
+from colonnade.store.groupscan import BatchSource, RowFilter, Selection
+from colonnade.store.pager import Blob, RowGroupInfo
+from colonnade.store.prune import Condition
+from colonnade.store.scan import Source, live_mask, merge
+from colonnade.store.table import ColumnTable
+from colonnade.store.values import INT64_MAX, RowBatch, concat_batches
+
+__all__ = ["ColumnScan", "RowFilter", "scan_columns"]
+
+_AHEAD = 2  # row groups read ahead of those that workers have in hand
+_SHARE = 4  # of the memory limit, what the row groups in hand may take
+_VALUE_BYTES = 16  # a decoded value, about
+
+
+def _nothing() -> None:
+    """The checkpoint of a scan that nobody stops."""
+
+
+def scan_columns(
+    table: ColumnTable,
+    column_ids: Sequence[int],
+    *,
+    conditions: Sequence[Condition] = (),
+    filters: Sequence[RowFilter] = (),
+    checkpoint: Callable[[], None] = _nothing,
+    threads: int | None = None,
+) -> ColumnScan:
+    """The rows of a table that pass all filters, in ascending rowid order, with the columns asked for.
+
+    column_ids  0 stands for the rowid: then RowBatch.rowids is set, and no Column given for it
+    conditions  rule out row groups by their zone maps, before any chunk is read; no row is tested for them
+    filters     in the order given; see RowFilter
+    checkpoint  called at least every 50 ms from this thread while workers are waited for; may raise
+    threads     that decode and filter; None: one a core; 1: this one
+    Memory      a few decoded row groups (a quarter of the memory limit, but at least one), and the rows of the row
+                part that pass
+    Raises      Corrupt, OperationalError if a ROLLBACK took away what was to be read, and what filters and
+                checkpoint raise
+    """
+    return ColumnScan(table, column_ids, conditions, filters, checkpoint, threads or _cores())
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A row group with its tombstones, and the range in which the rowids of its live rows lie."""
+
+    group: RowGroupInfo
+    bitmap: bytes | None
+    first: int
+    last: int
+
+
+def _piece(group: RowGroupInfo, bitmap: bytes | bytearray | None) -> _Piece:
+    # Most often the last row is in the row part: so much is certain of a range without a look at the rowids.
+    live = live_mask(bitmap, group.row_count)
+    if live is None or bitmap is None:
+        return _Piece(group, None, group.first_rowid, group.last_rowid)
+    before, after = (int(live.argmax()), int(live[::-1].argmax())) if group.checked else (0, 0)
+    # A copy, as the next tombstones may be set in place.
+    return _Piece(group, bytes(bitmap), group.first_rowid + before, group.last_rowid - after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    """Row groups whose ranges of rowids meet, each with some other, in the order of their first rowids."""
+
+    pieces: list[_Piece]
+    first: int
+    last: int
+
+
+def _clusters(pieces: Sequence[_Piece]) -> list[_Cluster]:
+    """All row groups, in the order of their rowids."""
+    found: list[_Cluster] = []
+    for piece in sorted(pieces, key=lambda piece: (piece.first, piece.group.group_id)):
+        if found and piece.first <= found[-1].last:
+            before = found.pop()
+            pieces = [*before.pieces, piece]
+            found.append(_Cluster(pieces, before.first, max(before.last, piece.last)))
+        else:
+            found.append(_Cluster([piece], piece.first, piece.last))
+    return found
+
+
+class ColumnScan(Iterator[RowBatch]):
+    """The iterator that scan_columns gives. To be closed, or read to its end."""
+
+    def __init__(
+        self,
+        table: ColumnTable,
+        column_ids: Sequence[int],
+        conditions: Sequence[Condition],
+        filters: Sequence[RowFilter],
+        checkpoint: Callable[[], None],
+        threads: int,
+    ) -> None:
+        self._open = False
+        self._batches: Iterator[RowBatch] = iter(())
+        self._table, self._with_rowids = table, 0 in column_ids
+        wish = Wish([column_id for column_id in column_ids if column_id], filters, table.rowid_column)
+        state = table.state()
+        groups = [group for group in state.groups if group.live_count and self._may_match(conditions, group)]
+        table.counters.groups_skipped += len(state.groups) - len(groups)
+        pieces = [_piece(group, state.tombstones.get(group.group_id)) for group in groups]
+        self._pipeline: Pipeline | None = None
+        # A statement that has not ended: SQLite keeps its snapshot, and so do other connections the chunks.
+        self._snapshot = table.store.db.execute(f"SELECT key FROM {table.names.meta}")
+        table.open_scans += 1
+        self._open = True
+        try:
+            hot = _row_part(table, wish, checkpoint)
+            clusters = _clusters(pieces)
+            parts = [hot.upto(cluster.first, cluster.last) for cluster in clusters]
+            jobs = [
+                Job(piece.group, piece.bitmap, self._with_rowids or merged)
+                for cluster, (_, among) in zip(clusters, parts, strict=True)
+                for merged in (len(cluster.pieces) > 1 or among is not None,)
+                for piece in cluster.pieces
+            ]
+            ahead = _most_ahead(table, groups, wish, threads)
+            self._pipeline = Pipeline(jobs, wish, _reader(table), checkpoint, threads=threads, ahead=ahead)
+            self._batches = _in_order(self._pipeline, clusters, parts, hot.rest())
+        except BaseException:
+            self.close()
+            raise
+
+    def __next__(self) -> RowBatch:
+        try:
+            batch = next(self._batches)
+        except BaseException:
+            self.close()
+            raise
+        return batch if self._with_rowids else RowBatch(batch.row_count, batch.columns)
+
+    def close(self) -> None:
+        """Ends the scan: its threads, its snapshot, and what they keep others from."""
+        if not self._open:
+            return
+        self._open = False
+        self._batches = iter(())
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._table.counters.blocks_decoded += self._pipeline.blocks_decoded
+        self._table.open_scans -= 1
+        self._snapshot.close(True)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _may_match(self, conditions: Sequence[Condition], group: RowGroupInfo) -> bool:
+        for condition in conditions:
+            zone = self._table.zones(condition.column_id or self._table.rowid_column).get(group.group_id)
+            if zone is not None and not condition.zone_may_match(zone, group.row_count):
+                return False
+        return True
+
+
+def _reader(table: ColumnTable) -> Read:
+    """Reads chunks, as long as nothing was rolled back that they are part of."""
+    epoch = table.store.epoch
+
+    def read(group: RowGroupInfo, column_ids: Sequence[int]) -> Mapping[int, Blob]:
+        try:
+            return {column_id: table.chunk(group, column_id) for column_id in column_ids}
+        except Corrupt:
+            if table.store.epoch != epoch:
+                raise OperationalError("abort due to ROLLBACK") from None
+            raise
+
+    return read
+
+
+def _in_order(
+    given: Iterator[RowBatch | None],
+    clusters: Sequence[_Cluster],
+    parts: Sequence[_Parts],
+    rest: RowBatch | None,
+) -> Iterator[RowBatch]:
+    """Batches of row groups, as they are given, and of the row part. Not a method: a scan that nobody holds any
+    more shall end at once, and not when garbage is collected."""
+    for cluster, (before, among) in zip(clusters, parts, strict=True):
+        if before is not None:
+            yield before
+        if among is None and len(cluster.pieces) == 1:
+            batch = next(given)
+            if batch is not None:
+                yield batch
+            continue
+        # Opened one after the other, in this order: that of the pipeline.
+        sources = [Source(piece.first, lambda: _one(next(given))) for piece in cluster.pieces]
+        hot = _one(among)
+        sources.append(Source(cluster.first, lambda hot=hot: hot))  # type: ignore[misc]
+        yield from merge(sources)
+    if rest is not None:
+        yield rest
+
+
+def _one(batch: RowBatch | None) -> Iterator[RowBatch]:
+    return iter(()) if batch is None else iter((batch,))
+
+
+_Parts = tuple[RowBatch | None, RowBatch | None]  # rows of the row part before a cluster, and among its rows
+
+
+class _Hot:
+    """The rows of the row part that passed, in rowid order, given away from the front."""
+
+    def __init__(self, batch: RowBatch | None) -> None:
+        self._batch, self._at = batch, 0
+
+    def upto(self, first: int, last: int) -> _Parts:
+        """Those before the rowid `first`, and those from there to `last`."""
+        return self._below(first), self._below(last + 1)
+
+    def rest(self) -> RowBatch | None:
+        """All that are left."""
+        return self._below(INT64_MAX + 1)
+
+    def _below(self, rowid: int) -> RowBatch | None:
+        batch, at = self._batch, self._at
+        if batch is None:
+            return None
+        assert batch.rowids is not None
+        whole = rowid > INT64_MAX
+        self._at = batch.row_count if whole else int(np.searchsorted(batch.rowids, rowid))
+        return batch.slice(at, self._at - at) if self._at > at else None
+
+
+def _row_part(table: ColumnTable, wish: Wish, checkpoint: Callable[[], None]) -> _Hot:
+    """What passes of the row part, as it is now."""
+    ids = [i for i in dict.fromkeys((*wish.column_ids, *wish.filtered())) if i and i != table.rowid_column]
+    passed = []
+    for batch in table.row_part.batches(ids):
+        checkpoint()
+        selection = Selection(BatchSource(batch, ids, table.rowid_column))
+        selection.filter(wish.filters)
+        if selection.count:
+            passed.append(selection.batch(wish.column_ids, rowids=True))
+    return _Hot(concat_batches(passed) if passed else None)
+
+
+def _most_ahead(table: ColumnTable, groups: Sequence[RowGroupInfo], wish: Wish, threads: int) -> int:
+    """How many row groups may be in hand."""
+    largest = max((group.row_count for group in groups), default=1)
+    columns = len({*wish.column_ids, *wish.filtered()}) + 1
+    room = table.store.memory_limit // _SHARE // (largest * columns * _VALUE_BYTES)
+    return max(1, min(room, threads + _AHEAD))

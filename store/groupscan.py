@@ -1,0 +1,179 @@
+"""Filtering the rows of one row group, or of some rows of a row part, column by column, on any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from colonnade.store.chunk import ChunkReader
+from colonnade.store.errors import Corrupt
+from colonnade.store.pager import Blob, RowGroupInfo
+from colonnade.store.scan import BoolArray, live_mask, rowid_values
+from colonnade.store.values import Column, IntArray, RowBatch, integer_column
+
+# Where fewer than 1 in so many rows have passed, the other columns are decoded at the rows that have.
+_FEW = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """A test of rows.
+
+    column_ids  what it reads; 0 is the rowid
+    test        gets these columns, n values each, in this order, and gives the rows that pass, (n,) bool, or None
+                for all. It is asked about rows that are gone too, and not about rows that an earlier filter ruled
+                out. Runs on worker threads; what it raises reaches the reader of the scan as it is
+    """
+
+    column_ids: tuple[int, ...]
+    test: Callable[[Sequence[Column]], BoolArray | None]
+
+
+class Source(Protocol):
+    """Columns of some rows, by id."""
+
+    @property
+    def row_count(self) -> int: ...
+    def whole(self, column_id: int) -> Column: ...
+    def at(self, column_id: int, positions: IntArray) -> Column: ...
+
+
+class BatchSource:
+    """Rows in memory; column id 0, and `rowid_column`, are their rowids."""
+
+    def __init__(self, batch: RowBatch, column_ids: Sequence[int], rowid_column: int) -> None:
+        assert batch.rowids is not None
+        self.row_count = batch.row_count
+        self._columns = dict(zip(column_ids, batch.columns, strict=True))
+        self._columns[0] = self._columns[rowid_column] = integer_column(batch.rowids)
+
+    def whole(self, column_id: int) -> Column:
+        return self._columns[column_id]
+
+    def at(self, column_id: int, positions: IntArray) -> Column:
+        return self._columns[column_id].take(positions)
+
+
+class GroupSource:
+    """A row group, whose chunks are given as they are read; `blocks_decoded` counts.
+
+    Column id 0 are the rowids, whichever column has them.
+    """
+
+    def __init__(self, group: RowGroupInfo, rowid_column: int) -> None:
+        self.group, self.row_count = group, group.row_count
+        self._rowid_column = rowid_column
+        self._data: dict[int, Blob] = {}
+        self._readers: dict[int, ChunkReader] = {}
+        self.blocks_decoded = 0
+
+    def give(self, chunks: Mapping[int, Blob]) -> None:
+        """Chunks by the id of their column in the file."""
+        self._data.update(chunks)
+
+    def whole(self, column_id: int) -> Column:
+        reader = self._reader(column_id)
+        self.blocks_decoded += reader.block_count
+        return self._checked(column_id, reader.column())
+
+    def at(self, column_id: int, positions: IntArray) -> Column:
+        reader = self._reader(column_id)
+        column, blocks = reader.gather(positions)
+        self.blocks_decoded += blocks
+        return self._checked(column_id, column)
+
+    def _checked(self, column_id: int, column: Column) -> Column:
+        if column_id == 0:
+            rowid_values(column, self.group)
+        return column
+
+    def _reader(self, column_id: int) -> ChunkReader:
+        stored = column_id or self._rowid_column
+        reader = self._readers.get(stored)
+        if reader is None:
+            reader = self._readers[stored] = ChunkReader(self._data[stored])
+            if reader.rows != self.row_count:
+                raise Corrupt(f"row group {self.group.group_id}: column {stored} has {reader.rows} rows")
+        return reader
+
+
+class Selection:
+    """The rows of a source that are still in question.
+
+    count  how many
+    """
+
+    def __init__(self, source: Source, bitmap: bytes | bytearray | None = None) -> None:
+        self._source = source
+        self._keep: BoolArray | None = live_mask(bitmap, source.row_count)  # None: all rows
+        self._positions: IntArray | None = None  # once there are few
+        self._whole: dict[int, Column] = {}
+        self._few: dict[int, Column] = {}
+        self.count = source.row_count
+        self._counted()
+
+    def filter(self, filters: Sequence[RowFilter]) -> None:
+        """Keeps the rows that pass all filters."""
+        for each in filters:
+            if not self.count:
+                return
+            columns = [self._asked(column_id) for column_id in each.column_ids]
+            mask = each.test(columns)
+            if mask is not None:
+                self._narrow(mask)
+
+    def _asked(self, column_id: int) -> Column:
+        """A column as a filter gets it: at the few rows that are left, else whole."""
+        if self._positions is None:
+            found = self._whole.get(column_id)
+            if found is None:
+                found = self._whole[column_id] = self._source.whole(column_id)
+            return found
+        found = self._few.get(column_id)
+        if found is None:
+            found = self._few[column_id] = self._taken(column_id, self._positions)
+        return found
+
+    def _taken(self, column_id: int, positions: IntArray) -> Column:
+        whole = self._whole.get(column_id)
+        return self._source.at(column_id, positions) if whole is None else whole.take(positions)
+
+    def _narrow(self, mask: BoolArray) -> None:
+        if self._positions is None:
+            self._keep = mask if self._keep is None else self._keep & mask
+            self._counted()
+            return
+        passed = np.flatnonzero(mask)
+        if len(passed) == self.count:
+            return
+        self._positions, self.count = self._positions[passed], len(passed)
+        self._few = {column_id: column.take(passed) for column_id, column in self._few.items()}
+
+    def _counted(self) -> None:
+        if self._keep is None:
+            return
+        self.count = int(np.count_nonzero(self._keep))
+        if self.count == self._source.row_count:
+            self._keep = None
+        elif self.count * _FEW < self._source.row_count:
+            self._positions = np.flatnonzero(self._keep)
+
+    def batch(self, column_ids: Sequence[int], *, rowids: bool) -> RowBatch:
+        """The rows that are left, with these columns, and their rowids if wanted."""
+        columns = self._collect([*column_ids, 0] if rowids else column_ids)
+        if not rowids:
+            return RowBatch(self.count, tuple(columns))
+        numbers: IntArray = columns[-1].data.to_numpy()
+        return RowBatch(self.count, tuple(columns[:-1]), numbers)
+
+    def _collect(self, column_ids: Sequence[int]) -> list[Column]:
+        if self._positions is not None or self._keep is None:
+            return [self._asked(column_id) for column_id in column_ids]
+        mask = pa.array(self._keep)
+        whole = {column_id: self._asked(column_id) for column_id in dict.fromkeys(column_ids)}
+        kept = {i: Column(column.kind, column.data.filter(mask)) for i, column in whole.items()}
+        return [kept[column_id] for column_id in column_ids]
