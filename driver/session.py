@@ -312,10 +312,10 @@ class Session:
         try:
             yield
         except Exception as error:
-            if plan.statement.is_dml and self._ran(plan, error):
+            if plan.statement.sets_changes and self._ran(plan, error):
                 self.changes.ran()
             raise
-        if plan.statement.is_dml:
+        if plan.statement.sets_changes:
             self.changes.ran()
 
     def _ran(self, plan: Plan, error: Exception) -> bool:

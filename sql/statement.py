@@ -61,6 +61,11 @@ class Statement(NamedTuple):
         return self.verb in _DML
 
     @property
+    def sets_changes(self) -> bool:
+        """Whether SQLite's changes() is about this statement once it ran; a write that is only explained changes 0."""
+        return self.inner in _DML
+
+    @property
     def is_ddl(self) -> bool:
         return self.verb in _DDL
 

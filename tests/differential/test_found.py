@@ -514,3 +514,22 @@ def test_a_query_that_inserts_text_that_is_not_utf8_holds_no_table() -> None:
         "INSERT INTO t(a, b) SELECT (SELECT count(*)), s.b FROM t AS s WHERE s.b IS NOT '2.5'",
         foreign_keys=False,
     )
+
+
+@pytest.mark.parametrize("storage_format", ["row", "column"])
+@pytest.mark.parametrize("explained", ["", "QUERY PLAN"])
+@pytest.mark.parametrize("statement", ["INSERT INTO t VALUES(9)", "UPDATE t SET a = 5", "SELECT * FROM t"])
+def test_a_write_that_is_only_explained_changes_no_row(
+    statement: str, explained: str, storage_format: str
+) -> None:
+    theirs, ours = apsw.Connection(":memory:"), colonnade.connect(":memory:", isolation_level=None)
+    ours.execute(f"PRAGMA storage_format = {storage_format}")
+    made = ("CREATE TABLE t(a)", "INSERT INTO t VALUES(1), (2), (3)", "CREATE TABLE o(a CHECK(a <> 3))")
+    found = []
+    for db in (theirs, ours):
+        for sql in (*made, "PRAGMA foreign_key_check", f"EXPLAIN {explained} {statement}"):
+            db.execute(sql).fetchall()
+        found.append(db.execute("SELECT changes(), total_changes()").fetchall())
+        db.close()
+    assert found[0] == found[1]
+    assert found[0] == [(3 if statement.startswith("SELECT") else 0, 3)]
