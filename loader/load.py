@@ -19,6 +19,8 @@ from colonnade.loader.options import LoadOptions
 from colonnade.loader.piececheck import PieceChecks
 from colonnade.loader.pipeline import in_order, worker_count
 from colonnade.loader.quarantine import Quarantine
+from colonnade.loader.refused import insert_each
+from colonnade.loader.rejects import Why
 from colonnade.loader.report import LoadReport, TableReport, peak_rss_bytes
 from colonnade.loader.settle import Debt, TableKey, finish, validate_debt
 from colonnade.loader.sources import LoadError, SourceFile, Task, find_sources
@@ -288,10 +290,16 @@ class _Load:
             return
         report = table.report
         with report.phase("append"), self._counted(table.definition, "append"):
-            if piece.prepared is not None:
-                written = table.writer.put(piece.prepared, checked=checked)
-            else:
-                written = table.writer.write(piece.batch, checked=checked)
+            try:
+                if piece.prepared is not None:
+                    written = table.writer.put(piece.prepared, checked=checked)
+                else:
+                    written = table.writer.write(piece.batch, checked=checked)
+            except apsw.ConstraintError:
+                if self.options.on_violation == "abort" or not self.store.db.in_transaction:
+                    raise
+                self._insert_each(table, piece)
+                return
         report.rows += written.row_count
         if written.group_id is not None:
             report.row_groups += 1
@@ -299,6 +307,18 @@ class _Load:
             if piece.kept is not None:
                 order = piece.kept if order is None else piece.kept[order]
             self.ledger.note(table.definition.name, written.group_id, piece.rows.provenance, order)
+
+    def _insert_each(self, table: TableLoad, piece: Piece) -> None:
+        """A piece that SQLite refused for some of its rows, for a table in row format."""
+        definition, provenance = table.definition, piece.rows.provenance
+        refused = insert_each(self.store, definition, piece.batch)
+        table.report.rows += piece.batch.row_count - len(refused)
+        table.report.rejected += len(refused)
+        rows = np.array([each.position for each in refused], np.int64)
+        batch, places = piece.batch.take(rows), rows if piece.kept is None else piece.kept[rows]
+        self.bad_rows.refuse(definition, refused, batch, provenance, places)
+        if self.options.on_violation == "quarantine":
+            self.quarantine.add_rows(definition, batch, [each.why for each in refused], provenance, places)
 
     def _counted(self, definition: TableDef, phase: str) -> AbstractContextManager[None]:
         key = f"{definition.schema}.{definition.name}".lower()
@@ -315,8 +335,8 @@ class _Load:
             self.quarantine.add_malformed(table.definition, piece.rows.rejects)
             positions = np.array(list(bad), np.int64)
             rows = piece.rows.batch.take(positions)
-            problems = list(bad.values())
-            self.quarantine.add_rows(table.definition, rows, problems, piece.rows.provenance, positions)
+            whys = [Why(problem.kind, problem.constraint, None, problem.message) for problem in bad.values()]
+            self.quarantine.add_rows(table.definition, rows, whys, piece.rows.provenance, positions)
 
     def _settle(self, tables: Sequence[TableLoad]) -> None:
         """The end of a table (or of a cycle of tables): validate, move violations out, drop all state."""

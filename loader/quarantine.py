@@ -18,7 +18,6 @@ from colonnade.loader.sources.base import Provenance, Reject
 from colonnade.loader.validate import conversion
 from colonnade.loader.violations import FOREIGN_KEY, Constraint, ViolationBatch
 from colonnade.loader.writer import given_columns, rowid_name
-from colonnade.sql.checks import RowProblem
 from colonnade.sql.objects import Schema, TableDef, fold
 from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
@@ -54,14 +53,17 @@ class Quarantine:
         self._rejects(table).insert(rows)
 
     def add_rows(
-        self, table: TableDef, batch: RowBatch, problems: Sequence[RowProblem], provenance: Provenance,
+        self,
+        table: TableDef,
+        batch: RowBatch,
+        whys: Sequence[Why],
+        provenance: Provenance,
         positions: IntArray,
-    ) -> None:  # fmt: skip
-        """Rows that break NOT NULL, CHECK or a STRICT type; `batch` holds them alone, parallel to `problems`
-        and to their `positions` in the piece that `provenance` speaks of."""
+    ) -> None:
+        """Rows that are not in their table; `batch` holds them alone, parallel to `whys` and to their `positions`
+        in the piece that `provenance` speaks of."""
         lines = provenance.lines_of(positions)
         origin = provenance.path, [None] * len(positions) if lines is None else lines.tolist()
-        whys = [Why(problem.kind, problem.constraint, None, problem.message) for problem in problems]
         columns = given_columns(table, batch)
         self._rejects(table).insert_columns(origin, [None] * len(whys), whys, columns)
 

@@ -1,6 +1,7 @@
 """The table <table>_rejects: rows that a load did not take, where they came from, and why.
 
-    reject_source      TEXT     the file, as the user gave it; NULL for rows that were not loaded from one
+    reject_source      TEXT     the file, as the user gave it; NULL for rows that were not loaded from one, and for
+                                those that were stored in row format before they were found to break a key
     reject_line        INTEGER  its line (or row, for formats without lines)
     reject_rowid       INTEGER  the rowid that the row would have had, where it had got that far
     reject_kind        TEXT     "FOREIGN KEY", "UNIQUE", "NOT NULL", ...

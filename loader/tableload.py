@@ -10,11 +10,13 @@ import numpy as np
 
 from colonnade.loader.append import Prepared
 from colonnade.loader.options import LoadOptions
+from colonnade.loader.refused import Refused
 from colonnade.loader.report import TableReport
 from colonnade.loader.rowcheck import RowChecker
 from colonnade.loader.sources import (
     LoadedRows,
     LoadError,
+    Provenance,
     Source,
     SourceFile,
     Task,
@@ -23,7 +25,7 @@ from colonnade.loader.sources import (
     open_source,
 )
 from colonnade.loader.violations import Kept, Violation
-from colonnade.loader.writer import TableWriter
+from colonnade.loader.writer import TableWriter, given_columns
 from colonnade.sql.checks import RowProblem
 from colonnade.sql.objects import TableDef, fold
 from colonnade.store.database import Store
@@ -203,6 +205,35 @@ class BadRows:
                     (table.value_of(piece, row, problem),),
                     None,
                     problem.message,
+                )
+            )
+
+    def refuse(
+        self,
+        definition: TableDef,
+        refused: Sequence[Refused],
+        batch: RowBatch,
+        provenance: Provenance,
+        positions: IntArray,
+    ) -> None:
+        """Rows that SQLite did not insert, as a batch of their own, at these positions of a piece."""
+        stored = [column.name for column in definition.columns if not column.generated]
+        columns = dict(zip(map(fold, stored), given_columns(definition, batch), strict=True))
+        lines = provenance.lines_of(positions)
+        for number, each in enumerate(refused):
+            names = () if each.constraint is None else each.constraint.columns
+            self._add(
+                Violation(
+                    definition.name,
+                    each.kind if each.constraint is None else each.constraint.label,
+                    each.kind,
+                    None,
+                    provenance.path,
+                    None if lines is None else int(lines[number]),
+                    names,
+                    tuple(to_python(columns[fold(name)].slice(number, 1))[0] for name in names),
+                    None,
+                    each.message,
                 )
             )
 

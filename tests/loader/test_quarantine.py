@@ -313,3 +313,72 @@ def test_a_log_gives_back_what_it_took_in_order_from_memory_and_from_its_file() 
         assert (log[0], log[5], log[-1]) == (found[0], found[5], found[-1])
         with pytest.raises(IndexError):
             log[len(found)]
+
+
+ODD = """
+CREATE TABLE p(id INTEGER PRIMARY KEY);
+CREATE TABLE odd(id INTEGER PRIMARY KEY, v TEXT CONSTRAINT one UNIQUE, p INTEGER REFERENCES p, w AS (id * 2));
+CREATE TRIGGER no_four AFTER INSERT ON odd WHEN new.id = 4 BEGIN SELECT RAISE(ABORT, 'no four'); END;
+"""
+ODD_ROWS = [
+    (1, "a", 1),
+    (2, "b", 1),
+    (2, "c", 1),
+    (3, "a", 1),
+    (4, "d", 1),
+    (5, "e", 7),
+    (6, "e", 1),
+    (7, "f", None),
+]
+
+
+@pytest.mark.parametrize("mode", ["abort", "report", "quarantine"])
+def test_rows_that_sqlite_refuses_are_found_in_row_format_too(tmp_path: Path, mode: str) -> None:
+    folder = write(tmp_path / "data", p=[(1,)], odd=ODD_ROWS)
+    connection = colonnade.connect(str(tmp_path / "t.db"))
+    if mode == "abort":
+        with pytest.raises(colonnade.IntegrityError, match="UNIQUE constraint failed: odd.id"):
+            load(connection, folder, ODD, on_violation=mode)
+        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+        connection.close()
+        return
+    report = load(connection, folder, ODD, on_violation=mode)
+    assert report.committed == (mode == "quarantine")
+    found = [(v.line, v.constraint, v.kind, v.columns, v.values, v.message) for v in report.violations]
+    unique = "UNIQUE constraint failed: odd"
+    assert found == [
+        (3, "PRIMARY KEY (id)", "PRIMARY KEY", ("id",), (2,), f"{unique}.id"),
+        (4, "one", "UNIQUE", ("v",), ("a",), f"{unique}.v"),
+        (5, "TRIGGER", "TRIGGER", (), (), "no four"),
+        (7, "one", "UNIQUE", ("v",), ("e",), f"{unique}.v"),
+        (
+            None,
+            "FOREIGN KEY (p) REFERENCES p (id)",
+            "FOREIGN KEY",
+            ("p",),
+            (7,),
+            "FOREIGN KEY constraint failed",
+        ),
+    ]
+    if mode == "quarantine":
+        assert connection.execute("SELECT * FROM odd").fetchall() == [
+            (1, "a", 1, 2),
+            (2, "b", 1, 4),
+            (7, "f", None, 14),
+        ]
+        assert rejected(connection, "odd", "line", "kind", "constraint", "reason") == [
+            (2, 3, "PRIMARY KEY", "PRIMARY KEY (id)", "PRIMARY KEY (id)"),
+            (3, 4, "UNIQUE", "one", "UNIQUE one (v)"),
+            (4, 5, "TRIGGER", None, "no four"),
+            (
+                5,
+                None,
+                "FOREIGN KEY",
+                "FOREIGN KEY (p) REFERENCES p (id)",
+                "FOREIGN KEY (p) REFERENCES p (id)",
+            ),
+            (6, 7, "UNIQUE", "one", "UNIQUE one (v)"),
+        ]
+        (of_p, of_odd) = report.tables
+        assert (of_p.rows, of_odd.rows, of_odd.rejected) == (1, 3, 5)
+    connection.close()
