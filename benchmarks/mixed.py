@@ -152,7 +152,8 @@ def figures(db: Any, contender: str) -> tuple[int, int]:
     """Column chunks overwritten and pages written so far."""
     if contender == "sqlite3":
         return 0, 0
-    total = {figure: value for table, figure, value in db.execute("PRAGMA pager_stats") if table is None}
+    stats = db.execute("PRAGMA pager_stats")
+    total = {figure: value for table, phase, figure, value in stats if table is None and phase is None}
     return total["chunks_overwritten"], total["pages_written"]
 
 

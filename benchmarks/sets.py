@@ -102,7 +102,9 @@ def chunks(connection: Any, contender: str) -> int:
     if contender == "sqlite3":
         return 0
     total = {
-        figure: value for table, figure, value in connection.execute("PRAGMA pager_stats") if table is None
+        figure: value
+        for table, phase, figure, value in connection.execute("PRAGMA pager_stats")
+        if table is None and phase is None
     }
     return int(total["chunks_put"] + total["chunks_freed"])
 

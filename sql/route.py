@@ -175,8 +175,10 @@ class Router:
             write = write if write.suits(counted=settings.counted) else None
         thaw, column_table = Thaw(self._store, schema, settings), self._store.table(place[1], place[0])
         at_once = None if column_table is None else Ready(statement.text, (column_table,), write, place)
-        if write is not None and plan.deletes:
+        if write is not None and (plan.deletes or plan.once):
             return at_once
+        if plan.once:
+            return None
         try:
             thaw.prepare(plan, params, at_most=write.few if write is not None else None)
         except ManyRows:

@@ -9,9 +9,9 @@ changes at once. Memory of an UPDATE: the new values of the row groups that the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import apsw
@@ -43,6 +43,7 @@ class SetPlan:
 
     table       the target
     deletes     else it is an UPDATE
+    once        `query` may find other rows when it is evaluated again
     columns     that are assigned, as TableDef spells them, each once
     query       SELECT of the rowids that match and of the new values
     all_rows    it is a DELETE of all rows
@@ -56,6 +57,7 @@ class SetPlan:
     schema: Schema
     table: TableDef
     deletes: bool
+    once: bool
     columns: tuple[str, ...]
     query: str
     all_rows: bool
@@ -83,7 +85,7 @@ def plan_set(
         if plan.rowid is not None:
             return None  # one row
         pieces = Pieces(statement, named=named)
-        found = _assignments(table, change, pieces)
+        found = _assignments(table, change, pieces, once=plan.once)
         if found is None:
             return None
         columns = tuple(found)
@@ -95,12 +97,25 @@ def plan_set(
         counts = (highest_parameter(query), highest_parameter(statement.text[: statement.stop]))
     has_parents = foreign_keys and bool(table.foreign_keys)
     return SetPlan(
-        schema, table, deletes, columns, query, all_rows, plan.bounds, counts, children, has_parents
+        schema,
+        table,
+        deletes,
+        plan.once,
+        columns,
+        query,
+        all_rows,
+        plan.bounds,
+        counts,
+        children,
+        has_parents,
     )
 
 
-def _assignments(table: TableDef, change: Change, pieces: Pieces) -> dict[str, str] | None:
-    """The expression for each column; None where rows have to be looked at one by one."""
+def _assignments(table: TableDef, change: Change, pieces: Pieces, *, once: bool) -> dict[str, str] | None:
+    """The expression for each column; None where rows have to be looked at one by one.
+
+    once  the WHERE may not be evaluated again: then what is assigned need not be fit for it either
+    """
     plain = change.conflict in (None, "ABORT") and change.from_ is None and change.order is None
     if not plain or bulk_reason(table) is not None:
         return None
@@ -111,7 +126,7 @@ def _assignments(table: TableDef, change: Change, pieces: Pieces) -> dict[str, s
     if assigned & keys or len(assigned) < len(change.assigned):
         return None
     found = pieces.assignments()
-    if found is None or any(is_volatile(text) or has_subquery(text) for _, text in found):
+    if found is None or any((is_volatile(text) and not once) or has_subquery(text) for _, text in found):
         return None
     try:
         return {table.column(name).name: text for name, text in found}
@@ -210,11 +225,22 @@ class SetWrite:
     # --- UPDATE ----------------------------------------------------------------------------------------------
 
     def _update(self) -> int:
+        found = self._found()
+        if not self._plan.once:
+            return self._update_many(found)
+        first, second = next(found, []), next(found, [])
+        if not second and len(first) <= self.few:
+            self._table.thaw(np.array([row[0] for row in first], np.int64))
+            self._update_hot(first)
+            return len(first)
+        return self._update_many(chain(filter(None, (first, second)), found))
+
+    def _update_many(self, found: Iterable[list[tuple[Any, ...]]]) -> int:
         table, definition = self._table, self._plan.table
         groups, regrouping, count = table.groups(), Regrouping(table), 0
         news = _NewValues(self._db, table, definition, self._plan.columns, regrouping)
         hot: list[tuple[Any, ...]] = []
-        for rows in self._found():
+        for rows in found:
             count += len(rows)
             rowids, *values = zip(*rows, strict=True)
             numbers = np.array(rowids, np.int64)
@@ -232,12 +258,16 @@ class SetWrite:
             news.flush(int(numbers[-1]))
         news.flush(None)
         regrouping.finish()
-        if hot:
-            assigned = ", ".join(f"{quote(name)} = ?{at}" for at, name in enumerate(self._plan.columns, 2))
-            rows_table = f"{quote(table.schema)}.{quote(table.rows_name)}"
-            sql = f"UPDATE {rows_table} SET {assigned} WHERE {_rowid(definition)} = ?1"
-            self._db.executemany(sql, hot)
+        self._update_hot(hot)
         return count
+
+    def _update_hot(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Gives rows of the row part, each a rowid and its new values, these values."""
+        if rows:
+            assigned = ", ".join(f"{quote(name)} = ?{at}" for at, name in enumerate(self._plan.columns, 2))
+            rows_table = f"{quote(self._table.schema)}.{quote(self._table.rows_name)}"
+            sql = f"UPDATE {rows_table} SET {assigned} WHERE {_rowid(self._plan.table)} = ?1"
+            self._db.executemany(sql, rows)
 
 
 class _NewValues:

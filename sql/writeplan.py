@@ -64,6 +64,7 @@ class WritePlan:
     probes      keys of the new rows
     replaces    rows with the keys of new rows may be deleted
     bounds      the range of rowids that alone says which rows `query` would find; none: it is no such range
+    once        `query` may find other rows when it is evaluated again: nothing but its answer may be used then
     """
 
     table: TableDef
@@ -76,6 +77,7 @@ class WritePlan:
     probes: tuple[Probe, ...]
     replaces: bool
     bounds: tuple[Bound, ...] = ()
+    once: bool = False
 
     @property
     def rowid(self) -> Key | None:
@@ -206,8 +208,7 @@ class _Planner:
         if change.from_ is not None:
             inner = pieces.cut(change.from_ + len("FROM"), pieces.behind(change.from_))
             sources = f"{inner}\n, {sources}"  # in parentheses a lone subquery would lose its alias
-        if is_volatile(f"{with_clause} {sources} {where} {order}"):
-            raise NotThawable("a WHERE that may match other rows when it is evaluated again")
+        once = is_volatile(f"{with_clause} {sources} {where} {order}")
         assigned = frozenset(self._column_name(name) for name in change.assigned)
         values: list[str] = []
         probes: tuple[Probe, ...] = ()
@@ -218,7 +219,7 @@ class _Planner:
             probes = self._probes({name: place for place, name in enumerate(wanted, 1)})
         selected = ", ".join([f"{alias}.{self._rowid()}", *values])
         query = f"{with_clause} SELECT {selected} FROM {sources} {where}\n{order}"
-        plan = self._plan(query, (), (), probes, replaces, deletes, assigned)
+        plan = replace(self._plan(query, (), (), probes, replaces, deletes, assigned), once=once)
         if values or with_clause.strip() or order or change.from_ is not None:
             return plan
         return replace(plan, bounds=rowid_bounds(where, fold(change.alias or target.name), self._is_rowid))
