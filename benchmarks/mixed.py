@@ -4,8 +4,9 @@
 
 Each contender is a process with a file of its own. It loads two parents (one of --rows rows and five columns, one of a
 tenth of them) and a child (a tenth), Colonnade in bulk mode; then, after one operation that does not count,
-every kind of work runs in one transaction, COMMIT included, each under --seed's random keys. Ratios are of throughput,
-sqlite3's is 1. "overwritten" (column chunks) and "pages" (written) are per operation, of PRAGMA pager_stats.
+every kind of work runs in one transaction, COMMIT included, each under --seed's random keys, and "hot transactions" in
+many. Ratios are of throughput, sqlite3's is 1. "overwritten" and "put, freed" (column chunks) and "pages" (written) are
+per operation, of PRAGMA pager_stats.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 
 CONTENDERS = ("column", "row", "sqlite3")
 RANGE_ROWS = 100
+TOUCHED_ROWS, HOT_ROWS = 10, 1000
 TABLES = {
     "t": "(id INTEGER PRIMARY KEY, a INTEGER, b REAL, c TEXT, d TEXT)",
     "u": "(id INTEGER PRIMARY KEY, name TEXT)",
@@ -86,13 +88,32 @@ def range_deletes(work: Work) -> None:
         cursor.execute("DELETE FROM child WHERE id >= ? AND id < ?", (first, first + RANGE_ROWS))
 
 
+def hot_transactions(work: Work) -> None:
+    """Transactions, each with TOUCHED_ROWS new rows and as many UPDATEs of hot rows and of rows at random; COMMIT
+    does not wait for the disk."""
+    cursor, choose = work.db.cursor(), work.choose
+    cursor.execute("PRAGMA synchronous = off")
+    for _ in range(work.count):
+        cursor.execute("BEGIN")
+        for _ in range(TOUCHED_ROWS):
+            cursor.execute("INSERT INTO t(a, b, c, d) VALUES (?, ?, ?, ?)", (1, 1.5, "new", "a short text"))
+            for key in (choose.randint(1, min(HOT_ROWS, work.rows)), choose.randint(1, work.rows)):
+                cursor.execute("UPDATE t SET a = a + 1 WHERE id = ?", (key,))
+        cursor.execute("COMMIT")
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is measured, the share of --operations, and the ratio that column format is to reach."""
+    """What is measured, the share of --operations, and the ratio that column format is to reach.
+
+    group_rows  PRAGMA batch_size meanwhile: so many cold rows freeze at a COMMIT, and the work ends with one itself;
+                0: all of it is one transaction
+    """
 
     run: Callable[[Work], None]
     share: float
     target: float | None
+    group_rows: int = 0
 
 
 KINDS = {
@@ -100,6 +121,7 @@ KINDS = {
     "point updates": Kind(point_updates, 1.0, 0.1),
     "child inserts": Kind(child_inserts, 1.0, 0.1),
     "range deletes": Kind(range_deletes, 0.1, None),
+    "hot transactions": Kind(hot_transactions, 0.5, None, group_rows=2000),
 }
 
 
@@ -148,34 +170,38 @@ def opened(contender: str, file: Path, rows: int) -> Any:
     return db
 
 
-def figures(db: Any, contender: str) -> tuple[int, int]:
-    """Column chunks overwritten and pages written so far."""
+def figures(db: Any, contender: str) -> tuple[int, int, int]:
+    """Column chunks overwritten, all that were put or freed, and pages written so far."""
     if contender == "sqlite3":
-        return 0, 0
+        return 0, 0, 0
     stats = db.execute("PRAGMA pager_stats")
     total = {figure: value for table, phase, figure, value in stats if table is None and phase is None}
-    return total["chunks_overwritten"], total["pages_written"]
+    return total["chunks_overwritten"], total["chunks_put"] + total["chunks_freed"], total["pages_written"]
 
 
-def measure(options: argparse.Namespace) -> dict[str, tuple[float, float, float]]:
-    """Of one contender: operations a second, column chunks overwritten and pages written per operation, by kind."""
+def measure(options: argparse.Namespace) -> dict[str, list[float]]:
+    """Of one contender, by kind: operations a second, and the `figures` per operation."""
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         db = opened(options.one, Path(folder, "mixed.db"), options.rows)
         for name in options.only or KINDS:
             kind, choose = KINDS[name], random.Random(options.seed)
             count = max(1, int(options.operations * kind.share))
+            if options.one != "sqlite3":
+                db.execute(f"PRAGMA batch_size = {kind.group_rows}")
             kind.run(
                 Work(db, options.rows, 1, random.Random(options.seed + 1))
             )  # what is imported on first use
             before = figures(db, options.one)
             start = time.perf_counter()
-            db.execute("BEGIN")
+            if not kind.group_rows:
+                db.execute("BEGIN")
             kind.run(Work(db, options.rows, count, choose))
-            db.execute("COMMIT")
+            if not kind.group_rows:
+                db.execute("COMMIT")
             seconds = time.perf_counter() - start
             spent = [now - then for now, then in zip(figures(db, options.one), before, strict=True)]
-            results[name] = (count / seconds, spent[0] / count, spent[1] / count)
+            results[name] = [count / seconds, *(figure / count for figure in spent)]
         db.close()
     return results
 
@@ -201,17 +227,17 @@ def compare(options: argparse.Namespace) -> None:
         f"| {options.rows:,} rows | column/s | row/s | sqlite3/s | row ratio | column ratio | target | |",
         end="",
     )
-    print(" overwritten | pages |")
-    print("| --- " * 10 + "|")
+    print(" overwritten | put, freed | pages |")
+    print("| --- " * 11 + "|")
     for name in options.only or KINDS:
         middle = {c: statistics.median(run[name][0] for run in found[c]) for c in CONTENDERS}
         ratio, target = middle["column"] / middle["sqlite3"], KINDS[name].target
         met = "" if target is None else "met" if ratio >= target else "missed"
         rates = " | ".join(f"{middle[c]:,.0f}" for c in CONTENDERS)
-        overwritten, pages = found["column"][-1][name][1:]
+        overwritten, moved, pages = found["column"][-1][name][1:]
         print(
             f"| {name} | {rates} | {middle['row'] / middle['sqlite3']:.2f} | {ratio:.3f} | {target or ''} | {met} |"
-            f" {overwritten:.2f} | {pages:.2f} |"
+            f" {overwritten:.2f} | {moved:.3f} | {pages:.2f} |"
         )
 
 
