@@ -23,6 +23,7 @@ from colonnade.sql.affinity import apply_affinity
 from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
 from colonnade.sql.pointwrite import is_by_rowid
 from colonnade.sql.tokens import quote
+from colonnade.sql.volatile import is_volatile
 from colonnade.sql.writeplan import ROWID_NAMES, NotThawable, Probe, WritePlan, check_comparison
 from colonnade.store.catalog import visible_rowid
 from colonnade.store.database import Store
@@ -184,8 +185,6 @@ class Thaw:
         if key.mismatch is not None:
             raise NotThawable(key.mismatch)
         action = (key.on_delete if deletes else key.on_update).upper()
-        if action == "SET DEFAULT":
-            raise NotThawable("an action that sets defaults")
         if action in _NO_ACTIONS and not child.is_column:
             return
         collations = check_comparison(child, key, parent)
@@ -202,8 +201,10 @@ class Thaw:
             raise NotThawable("an action that sets off triggers")
         if deletes and action == "CASCADE":
             self._deleted(child, found, counting=True)
-        else:
-            self._keyed_anew(child, found, key)
+            return
+        self._keyed_anew(child, found, key)
+        if action == "SET DEFAULT":
+            self._default_parent(parent, child, key)
 
     def _keyed_anew(self, child: TableDef, rowids: IntArray, key: ForeignKeyDef) -> None:
         """An action gives the columns of a foreign key other values in these rows of the child."""
@@ -213,6 +214,21 @@ class Thaw:
         if any(not changed.isdisjoint(map(fold, names)) for names in keys):
             raise NotThawable("an action that changes a key")
         self._parents(child, rowids, child.foreign_keys)
+
+    def _default_parent(self, parent: TableDef, child: TableDef, key: ForeignKeyDef) -> None:
+        """The parent of rows of which an action sets the foreign key to its defaults."""
+        columns = [child.column(name) for name in key.columns]
+        texts = [column.default for column in columns if column.default is not None]
+        if len(texts) < len(columns):
+            return  # NULL is among them
+        if is_volatile(" ".join(texts)):
+            raise NotThawable("the default of a key may differ when it is evaluated again")
+        values = next(iter(self._db.execute(f"SELECT {', '.join(f'({text})' for text in texts)}")))
+        parts = [
+            apply_affinity(from_python([value]), column.affinity)
+            for value, column in zip(values, columns, strict=True)
+        ]
+        self._need(parent, self.find(parent, key.parent_columns, check_comparison(child, key, parent), parts))
 
     def _parents(self, table: TableDef, rowids: IntArray, keys: Iterable[ForeignKeyDef]) -> None:
         """The parents of these rows."""

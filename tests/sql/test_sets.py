@@ -238,10 +238,11 @@ def test_many_rows_of_parameters_delete_row_by_row(pair: Pair) -> None:
     assert pair.row_part() == 1
 
 
-@pytest.mark.parametrize("actions", ["", "ON DELETE RESTRICT", "ON DELETE CASCADE", "ON DELETE SET NULL"])
+@pytest.mark.parametrize("action", ["NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"])
 @pytest.mark.parametrize("deferred", ["", "DEFERRABLE INITIALLY DEFERRED"])
 @pytest.mark.parametrize("kept", ["row part", "row groups", "row format"])
-def test_children_of_every_kind_are_found(actions: str, deferred: str, kept: str) -> None:
+def test_children_of_every_kind_are_found(action: str, deferred: str, kept: str) -> None:
+    actions = f"ON DELETE {action}"
     ddl = f"""
         CREATE TABLE p(a TEXT COLLATE NOCASE, b INT, c REAL, PRIMARY KEY(a, b), UNIQUE(c));
         CREATE TABLE k(x TEXT, y INT, z REAL, FOREIGN KEY(x, y) REFERENCES p {actions} {deferred},
@@ -325,6 +326,43 @@ def test_a_table_that_refers_to_itself(action: str) -> None:
             got.append((result, cursor.rowcount, connection.total_changes, rows))
             connection.rollback() if "900" in sql else connection.commit()
         assert got[0] == got[1], sql
+    theirs.close()
+    ours.close()
+
+
+@pytest.mark.parametrize("default", ["500", "'501'", "9", "NULL"])  # 9 is no parent
+def test_an_action_that_sets_defaults_leaves_tables_in_column_format(default: str) -> None:
+    theirs, ours = sqlite3.connect(":memory:"), colonnade.connect(":memory:")
+    actions = "ON DELETE SET DEFAULT ON UPDATE SET DEFAULT"
+    for connection in (theirs, ours):
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT)")
+        connection.execute(
+            f"CREATE TABLE k(id INTEGER PRIMARY KEY, p INT DEFAULT {default} REFERENCES p {actions})"
+        )
+        connection.executemany("INSERT INTO p VALUES(?, ?)", [(i, f"n{i}") for i in range(10, 1000)])
+        connection.executemany("INSERT INTO k VALUES(?, ?)", [(i, i % 90 + 10) for i in range(1, 2000)])
+        connection.commit()
+    with ours._session.changes.kept():
+        for name in ("p", "k"):
+            ours._session.store.convert(name).freeze()
+    ours._session.refresh()
+    for sql in (
+        "DELETE FROM p WHERE id = 30",
+        "DELETE FROM p WHERE name IN ('n40', 'n41', 'n999')",
+        "UPDATE p SET id = id + 5000 WHERE id BETWEEN 50 AND 52",
+        "DELETE FROM p WHERE id = 500",
+        "DELETE FROM k WHERE id < 1000",
+    ):
+        got = []
+        for connection in (theirs, ours):
+            cursor = connection.cursor()
+            result = outcome(lambda cursor=cursor, sql=sql: cursor.execute(sql))
+            rows = [connection.execute(f"SELECT * FROM {name}").fetchall() for name in ("p", "k")]
+            got.append((result, cursor.rowcount, connection.total_changes, rows))
+        assert got[0] == got[1], sql
+        for name in ("p", "k"):
+            assert ours._session.store.table(name) is not None, sql
     theirs.close()
     ours.close()
 
