@@ -15,13 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from colonnade.sql.objects import TableDef
-from colonnade.store.chunk import encode_chunk
 from colonnade.store.database import Store
 from colonnade.store.errors import IntegrityError, OperationalError, as_sqlite
 from colonnade.store.format import ROWID_COLUMN
 from colonnade.store.keycode import KeySpec
 from colonnade.store.keyindex import KeyZone, key_zone
-from colonnade.store.rowgroup import EncodedRowGroup, encode_row_group
+from colonnade.store.rowgroup import EncodedRowGroup, encode_row_group, number
 from colonnade.store.table import ColumnTable
 from colonnade.store.values import (
     INT64_MAX,
@@ -83,7 +82,8 @@ class Appender:
         last_rowid = int(rowids[-1]) if order is None else int(rowids[np.argmax(order)])
         batch = replace(batch, rowids=rowids)
         with self.table.store.spans("encode", table=self.table.name, rows=batch.row_count) as span:
-            group = encode_row_group(batch, self.column_ids, self.table.rowid_column)
+            numbered = self.alias_position is not None
+            group = encode_row_group(batch, self.column_ids, self.table.rowid_column, numbered=numbered)
             zones = self.key_zones(batch)
             span.note(bytes=group.byte_count)
         return Prepared(group, zones, order, last_rowid, self)
@@ -145,11 +145,8 @@ class Appender:
         """
         group, last_rowid = prepared.group, prepared.last_rowid
         if self.alias_position is None:
-            first = self.reserve(group.row_count)
-            rowids = np.arange(first, first + group.row_count, dtype=np.int64)
-            chunks = {**group.chunks, ROWID_COLUMN: encode_chunk(integer_column(rowids))}
-            last_rowid = first + group.row_count - 1
-            group = replace(group, first_rowid=first, last_rowid=last_rowid, chunks=chunks)
+            group = number(group, self.reserve(group.row_count))
+            last_rowid = group.last_rowid
         else:
             self.saw_rowid(group.last_rowid)
         self.table.row_part.keep_sequence(max(group.last_rowid, 0))

@@ -78,6 +78,13 @@ class Sequence:
             return None
         return Encoded(self.id, _STEP.pack(lane.digits, step), (PerBlock(as_ints(values)),))
 
+    def counted(self, first: int, bounds: list[int]) -> Encoded:
+        """Of first, first + 1, and so on; its part has one row for each block, which begin at bounds[:-1]."""
+        step = int(bounds[-1] > 1)
+        return Encoded(
+            self.id, _STEP.pack(0, step), (PerBlock(np.array(bounds[:-1], np.int64) + np.int64(first)),)
+        )
+
     def decoder(self, kind: Kind, params: memoryview) -> SequenceDecoder:
         require(len(params) == _STEP.size, "parameters of a sequence")
         digits, step = _STEP.unpack(params)

@@ -83,6 +83,28 @@ def test_plain_columns_get_the_kinds_that_encode_well(tmp_path: Path) -> None:
     assert pa.types.is_string(parts[0].batch.columns[5].data.type)
 
 
+@pytest.mark.parametrize("odd", ["", "xy", "é", "\\N", " ", "7", "\x00", "\x7f"])
+def test_columns_of_single_letters_are_read_as_such_until_something_else_comes(
+    tmp_path: Path, odd: str
+) -> None:
+    path, script = tmp_path / "t.tbl", "CREATE TABLE t(a TEXT, b VARCHAR(1) NOT NULL, c)"
+    usual = [["ANR"[n % 3], chr(65 + n % 20), "x"] for n in range(900)]
+    rows = [*usual, [odd, "y", odd], *usual]
+    path.write_text("".join("|".join(row) + "|\n" for row in rows))
+    got, parts = load(path, script, batch_rows=400)
+    same(got, in_sqlite(rows, script))
+    assert len(parts) > 1
+    kinds = [[column.kind for column in part.batch.columns] for part in parts]
+    assert kinds == [[Kind.TEXT] * 3] * len(parts)
+    assert pa.types.is_dictionary(parts[0].batch.columns[0].data.type)
+
+
+def test_a_letter_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.tbl").write_bytes(b"A|\n" * 50 + b"\xff|\n")
+    with pytest.raises(LoadError, match="not UTF-8"):
+        load(tmp_path / "t.tbl", "CREATE TABLE t(a TEXT)")
+
+
 def test_random_decimals_are_the_doubles_that_sqlite_makes_of_them(tmp_path: Path) -> None:
     random.seed(7)
     rows = []
