@@ -1,12 +1,13 @@
 """Add rows to the loaded TPC-H with every key checked at once: Colonnade with bulk load off, sqlite3, DuckDB.
 
-    python benchmarks/constraints.py --scale 1 [--rows 100000] [--peers duckdb,sqlite3] [--runs 3]
+    python benchmarks/constraints.py --scale 1 [--rows 100000] [--peers adbc,duckdb,sqlite3] [--runs 3]
 
 The rows are new lines of orders drawn at random, at the next line number, each with parts and suppliers of a pair
-drawn at random from partsupp. sqlite3 and Colonnade get them as Python rows by executemany, DuckDB as an Arrow table
-that is there already. Each run is a process of its own on a copy of a database loaded before, with all keys. Seconds
-and CPU are those of the INSERT and its COMMIT; memory is the peak of the process less what it held before. Rows read
-are keys of the four parents that were decoded or fetched, and a probe is a row's key looked up in one of them.
+drawn at random from partsupp. sqlite3 and Colonnade get them as Python rows by executemany; DuckDB gets an Arrow
+table that is there already, and so does Colonnade by adbc_ingest ("adbc"). Each run is a process of its own on a copy
+of a database loaded before, with all keys. Seconds and CPU are those of the INSERT and its COMMIT; memory is the peak
+of the process less what it held before. Rows read are keys of the four parents that were decoded or fetched, and a
+probe is a row's key looked up in one of them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from load import executemany_load
 
 from colonnade.loader.tpch import TPCH_DDL, generate
 
-PEERS = ("duckdb", "sqlite3")
+PEERS = ("adbc", "duckdb", "sqlite3")
+OF_COLONNADE = ("colonnade", "adbc")  # add to the same database
 INSERT = f"INSERT INTO lineitem VALUES ({', '.join('?' * 16)})"
 
 
@@ -101,19 +103,39 @@ def sqlite3(db: Path, rows: list[tuple[Any, ...]]) -> Callable[[], Any]:
     return add_with(driver, db, rows)
 
 
-def duckdb(db: Path, rows: list[tuple[Any, ...]]) -> Callable[[], Any]:
-    import duckdb as driver
-    import pyarrow as pa
+def adbc(db: Path, rows: list[tuple[Any, ...]]) -> Callable[[], Any]:
+    import colonnade as driver
 
     connection = driver.connect(str(db))
-    columns = [pa.array(column) for column in zip(*rows, strict=True)]
-    fresh = pa.table(columns, names=[f"c{i}" for i in range(len(columns))])
-    connection.register("fresh", fresh)
+    connection.execute("PRAGMA foreign_keys = on")
+    cursor = connection.execute("SELECT * FROM lineitem WHERE l_orderkey = ?", rows[0][:1])
+    fresh = arrow_table(rows, [column[0] for column in cursor.description])
+    cursor.fetchall()
+
+    def work() -> Any:
+        cursor.adbc_ingest("lineitem", fresh, "append")
+        connection.commit()
+        return connection
+
+    return work
+
+
+def arrow_table(rows: list[tuple[Any, ...]], names: list[str]) -> Any:
+    import pyarrow as pa
+
+    return pa.table([pa.array(column) for column in zip(*rows, strict=True)], names=names)
+
+
+def duckdb(db: Path, rows: list[tuple[Any, ...]]) -> Callable[[], Any]:
+    import duckdb as driver
+
+    connection = driver.connect(str(db))
+    connection.register("fresh", arrow_table(rows, [f"c{i}" for i in range(len(rows[0]))]))
     connection.execute("SELECT count(*) FROM lineitem WHERE l_orderkey = ?", rows[0][:1]).fetchall()
     return lambda: connection.execute("INSERT INTO lineitem SELECT * FROM fresh")
 
 
-CONTENDERS = {"colonnade": colonnade, "duckdb": duckdb, "sqlite3": sqlite3}
+CONTENDERS = {"colonnade": colonnade, "adbc": adbc, "duckdb": duckdb, "sqlite3": sqlite3}
 
 
 def load(name: str, folder: Path, db: Path) -> None:
@@ -143,7 +165,7 @@ def child(name: str, db: Path, rows_file: Path) -> None:
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     figures = {"seconds": seconds, "cpu": cpu, "growth_mb": resident("VmHWM") - before}
     figures["kept_mb"] = resident("VmRSS") - before
-    if name == "colonnade":
+    if name in OF_COLONNADE:
         cursor = connection.execute("PRAGMA constraint_stats")
         names = [column[0] for column in cursor.description]
         stats = [dict(zip(names, row, strict=True)) for row in cursor]
@@ -192,12 +214,13 @@ def main() -> None:
         kept.mkdir(parents=True, exist_ok=True)
         rows_file = scratch / "rows.pickle"
         rows_file.write_bytes(pickle.dumps(new_rows(folder, args.rows)))
-        for name in names:
-            if not (kept / f"{name}.db").exists():
-                load(name, folder, kept / f"{name}.db")
+        stored = {name: kept / f"{'colonnade' if name in OF_COLONNADE else name}.db" for name in names}
+        for name, database in stored.items():
+            if not database.exists():
+                load(name, folder, database)
         for _ in range(args.runs):
             for name in names:
-                results[name].append(run_one(name, kept / f"{name}.db", rows_file, scratch))
+                results[name].append(run_one(name, stored[name], rows_file, scratch))
     medians = {
         name: {figure: statistics.median(run[figure] for run in runs) for figure in runs[0]}
         for name, runs in results.items()

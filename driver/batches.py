@@ -83,6 +83,8 @@ class Batch:
         """The same for rows that come as columns, batch by batch."""
         for columns in parts:
             self._store(self._insert.given(columns))
+            del columns
+            self._insert.release_unused()
         return self.row_count
 
     def _next(self, rows: Iterator[Any]) -> bool:

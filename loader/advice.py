@@ -104,9 +104,12 @@ class _Look:
             )
 
     def unindexed(self) -> Iterator[Advice]:
-        """Of the keys of the table that others refer to."""
+        """Of the keys of the table that others refer to, and of its own that batches have read."""
         assert self.table is not None
-        for columns, children in self._referred():
+        by_columns = dict(self._referred())
+        for key in self._definition.keys:
+            by_columns.setdefault(key.columns, [])
+        for columns, children in by_columns.items():
             spec = self._spec(columns, self._collations(columns))
             if spec is None:
                 continue
@@ -115,15 +118,18 @@ class _Look:
                 self._counted(child, foreign.columns, "unindexed_rows", foreign.parent)
                 for child, foreign in children
             )
-            if max(rows, counted) < _WORTH_ROWS or not rows or not (counted or self._foresees):
+            own = self._counted(self._definition, columns, "unindexed_rows")
+            counted += own
+            if max(rows, counted) < _WORTH_ROWS or not rows or not (counted or (children and self._foresees)):
                 continue
-            names = ", ".join(dict.fromkeys(child.name for child, _ in children))
+            batches = [child.name for child, _ in children] + [self.table.name] * (own > 0)
+            names = ", ".join(dict.fromkeys(batches))
             so_far = f", {counted:,} rows so far" if counted else ""
             yield Advice(
                 self.table.name,
                 counted or rows,
-                f"no index answers for {rows:,} keys ({', '.join(columns)}) in row groups: batches of {names} that may"
-                f" refer to them read them{so_far}",
+                f"no index answers for {rows:,} keys ({', '.join(columns)}) in row groups: batches of {names} whose"
+                f" keys may be among them read them{so_far}",
                 "a key of integers would have one; in row format (PRAGMA storage_format = row) SQLite's own is asked",
             )
 

@@ -114,12 +114,16 @@ class BatchInsert:
 
     def read(self, source: Iterator[Any]) -> Chunk:
         """The rows that wait and more of `source`, a batch of them; no row at its end."""
-        if self._much_unused:  # Arrow would keep what the batch before took, for another of that size
-            self._much_unused = False
-            pa.default_memory_pool().release_unused()
+        self.release_unused()
         table = self._target.table
         most = self._store.batch_rows(table.name, table.schema)
         return self._chunk(islice(source, max(0, most - self._intake.row_count)))
+
+    def release_unused(self) -> None:
+        """Give back what the batch before took: Arrow would keep it, for another of that size."""
+        if self._much_unused:
+            self._much_unused = False
+            pa.default_memory_pool().release_unused()
 
     def waiting(self) -> Chunk:
         """The rows read so far: another statement, of the program's own iterator, wants to see them."""

@@ -146,6 +146,23 @@ def test_a_parent_for_whose_keys_no_index_answers(load: Load, tmp_path: Path) ->
     connection.close()
 
 
+def test_a_table_whose_own_keys_have_no_index_is_told_of_once_batches_have_read_them(
+    load: Load, tmp_path: Path
+) -> None:
+    script = "CREATE TABLE w(name TEXT PRIMARY KEY)"
+    _, advice = load(script, w={"name": sorted(f"word {2 * n:06}" for n in range(ROWS))})
+    assert about(advice, "no index") == []
+    connection = colonnade.connect(str(tmp_path / "t.db"))
+    connection.executemany("INSERT INTO w VALUES (?)", [(f"xord {n}",) for n in range(500)])
+    assert [row for row in connection.execute("PRAGMA advise") if "no index" in row[2]] == []
+    rows = [(f"word {2 * n + 1:06}",) for n in range(0, ROWS, 40)]
+    connection.executemany("INSERT INTO w VALUES (?)", rows)
+    (told,) = [row for row in connection.execute("PRAGMA advise") if "no index" in row[2]]
+    assert told[:2] == ("w", ROWS - 1)
+    assert "batches of w " in told[2]
+    connection.close()
+
+
 @pytest.mark.parametrize("case", ["integers", "gap-free", "small", "no child"])
 def test_a_parent_with_an_index_or_that_is_small_is_left_alone(load: Load, case: str) -> None:
     script, step, rows = TWO, 1 if case == "gap-free" else 3, ROWS
