@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from colonnade.store.values import IntArray, Kind, SQLiteValue
 ByteArray = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[Any]  # an integer array of any width
 
+_SMALL = 1 << 16  # bytes that malloc has at hand
 MAX_TEXT_BYTES = 2**31 - 1  # Arrow's string and binary arrays have 32-bit offsets
 
 
@@ -101,18 +102,45 @@ def row_total(blocks: Blocks) -> int:
     return sum(block.rows for block in blocks)
 
 
+def empty(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """An array for decoded values, in memory of Arrow's pool.
+
+    Writing to pages that are new to the process costs ten times what decoding into them does, and for arrays of this
+    size numpy has new ones each time, where Arrow's pool keeps those that were given back.
+    """
+    kind = np.dtype(dtype)
+    return np.frombuffer(pa.allocate_buffer(count * kind.itemsize), kind)
+
+
+def cut(blocks: Blocks, values: npt.NDArray[Any]) -> Iterator[tuple[Block, npt.NDArray[Any]]]:
+    """Each block with the part of `values`, (n,) of any type, that its rows are."""
+    start = 0
+    for block in blocks:
+        yield block, values[start : start + block.rows]
+        start += block.rows
+
+
 def gather(blocks: Blocks, bits: int) -> memoryview | bytes:
     """The next `bits` per row of each block, as if the blocks were one."""
-    if len(blocks) == 1:
-        return blocks[0].take((blocks[0].rows * bits + 7) // 8)
-    return b"".join([block.take((block.rows * bits + 7) // 8) for block in blocks])
+    return _joined([block.take((block.rows * bits + 7) // 8) for block in blocks])
 
 
 def gather_rest(blocks: Blocks) -> memoryview | bytes:
     """All that is left in each block, joined."""
-    if len(blocks) == 1:
-        return blocks[0].take(blocks[0].left)
-    return b"".join([block.take(block.left) for block in blocks])
+    return _joined([block.take(block.left) for block in blocks])
+
+
+def _joined(parts: list[memoryview]) -> memoryview | bytes:
+    if len(parts) == 1:
+        return parts[0]
+    total = sum(map(len, parts))
+    if total <= _SMALL:
+        return b"".join(parts)
+    joined, start = empty(total, np.uint8), 0
+    for part in parts:
+        joined[start : start + len(part)] = np.frombuffer(part, np.uint8)
+        start += len(part)
+    return joined.data
 
 
 class Decoder(Protocol):

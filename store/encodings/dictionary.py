@@ -60,7 +60,10 @@ class DictionaryDecoder:
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         codes = self.frame.unpack(blocks, np.int32)
-        require(int(codes.min()) >= 0 and int(codes.max()) < len(self.words), "code beyond its dictionary")
+        if len(self.words) < 1 << self.frame.width:
+            require(
+                int(codes.max()) < len(self.words) and int(codes.min()) >= 0, "code beyond its dictionary"
+            )
         indices = pa.Array.from_buffers(pa.int32(), len(codes), [validity, pa.py_buffer(codes)])
         return pa.DictionaryArray.from_arrays(indices, self.words, safe=False)
 

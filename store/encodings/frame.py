@@ -27,10 +27,12 @@ from colonnade.store.encodings.base import (
     ByteArray,
     Numbers,
     Packed,
+    empty,
     gather,
     require,
     row_total,
 )
+from colonnade.store.values import EXACT_INT
 
 FRAME = struct.Struct("<qB")
 _POWERS = (1, 2, 4, 8, 16, 32, 64)
@@ -108,21 +110,50 @@ class Frame:
 
     def unpack(self, blocks: Blocks, dtype: npt.DTypeLike = np.int64) -> Numbers:
         """The integers of all `blocks` as one array of `dtype`: what pack was given."""
-        count = row_total(blocks)
+        values = empty(row_total(blocks), dtype)
+        base, distances = np.int64(self.base).astype(dtype), self.distances(blocks)
+        if distances is None:
+            values.fill(base)
+        elif self.base:
+            np.add(distances, base, out=values, dtype=values.dtype, casting="unsafe")
+        else:
+            np.copyto(values, distances, casting="unsafe")
+        return values
+
+    @property
+    def fits_double(self) -> bool:
+        """Whether each integer, and its distance from the base, is a double without loss."""
+        return abs(self.base) + (1 << self.width) <= EXACT_INT
+
+    def unpack_doubles(self, blocks: Blocks, divisor: float) -> npt.NDArray[np.float64]:
+        """The integers of all `blocks` as doubles, divided by `divisor`. Only if `fits_double`."""
+        values, distances = empty(row_total(blocks), np.float64), self.distances(blocks)
+        if distances is None:
+            values.fill(self.base / divisor)
+            return values
+        np.copyto(values, distances, casting="unsafe")
+        if self.base:
+            values += float(self.base)
+        if divisor != 1:
+            values /= divisor
+        return values
+
+    def distances(self, blocks: Blocks) -> Numbers | None:
+        """Takes the planes of all `blocks`: the distances from the base, (n,) unsigned, read-only; None if all
+        are 0."""
         if not self.width:
-            return np.full(count, self.base, np.int64).astype(dtype, copy=False)
-        unsigned = _unsigned(self.width)
+            return None
+        count = row_total(blocks)
         low, *high = _PLANES[self.width]
         distances = _unpack_plane(gather(blocks, low), low, count)
-        if high:
-            distances = distances.astype(unsigned)
-            upper = _unpack_plane(gather(blocks, high[0]), high[0], count).astype(unsigned)
-            upper <<= unsigned.type(low)
-            distances |= upper
-        values = distances.astype(dtype)
-        if self.base:
-            values += np.int64(self.base).astype(dtype)
-        return values
+        if not high:
+            return distances
+        unsigned = _unsigned(self.width)
+        joined = empty(count, unsigned)
+        np.copyto(joined, _unpack_plane(gather(blocks, high[0]), high[0], count))
+        joined <<= unsigned.type(low)
+        joined |= distances
+        return joined
 
 
 def _one_of_plane(data: memoryview, bits: int) -> Callable[[int], int]:

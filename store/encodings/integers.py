@@ -23,16 +23,18 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.store.encodings.base import (
+    Block,
     Blocks,
     Encoded,
     Numbers,
     One,
     PerBlock,
     as_ints,
+    cut,
+    empty,
     require,
     row_total,
 )
@@ -41,6 +43,7 @@ from colonnade.store.encodings.lane import (
     LANE_KINDS,
     Lane,
     check_digits,
+    divisor_of,
     from_lane,
     lane_dtype,
     one_of_lane,
@@ -53,8 +56,9 @@ _DELTA_GAIN = 3  # bits a row that DELTA must save; below, its slower decoding i
 _SAMPLE = 2048
 
 
-def _read_bases(blocks: Blocks) -> npt.NDArray[np.int64]:
-    return np.frombuffer(b"".join([block.take(8) for block in blocks]), "<i8")
+def _take_base(block: Block) -> np.int64:
+    base: np.int64 = np.frombuffer(block.take(8), "<i8")[0]
+    return base
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +106,12 @@ class SequenceDecoder:
         return 8
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
-        bases = _read_bases(blocks)
         longest = max(block.rows for block in blocks)
         steps = np.arange(longest, dtype=np.int64) * np.int64(self.step)
-        values = (bases[:, None] + steps).reshape(-1)[: row_total(blocks)]
-        values = values.astype(lane_dtype(self.kind), copy=False)
+        values = empty(row_total(blocks), lane_dtype(self.kind))
+        for block, piece in cut(blocks, values):
+            base = _take_base(block)
+            np.add(steps[: block.rows], base, out=piece, dtype=piece.dtype, casting="unsafe")
         return from_lane(self.kind, self.digits, values, validity)
 
     def one(self, data: memoryview, rows: int) -> One | None:
@@ -142,6 +147,10 @@ class NarrowDecoder:
         return self.frame.block_bytes(rows)
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
+        divisor = divisor_of(self.kind, self.digits)
+        if divisor is not None and self.frame.fits_double:
+            values = self.frame.unpack_doubles(blocks, divisor)
+            return pa.Array.from_buffers(pa.float64(), len(values), [validity, pa.py_buffer(values)])
         values = self.frame.unpack(blocks, lane_dtype(self.kind))
         return from_lane(self.kind, self.digits, values, validity)
 
@@ -197,14 +206,11 @@ class DeltaDecoder:
         return 8 + self.frame.block_bytes(rows)
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
-        bases = _read_bases(blocks)
+        firsts = [_take_base(block) for block in blocks]
         values = self.frame.unpack(blocks)
-        start = 0
-        for base, block in zip(bases, blocks, strict=True):
-            piece = values[start : start + block.rows]
-            piece[0] = base
+        for first, (_, piece) in zip(firsts, cut(blocks, values), strict=True):
+            piece[0] = first
             np.cumsum(piece, out=piece)
-            start += block.rows
         values = values.astype(lane_dtype(self.kind), copy=False)
         return from_lane(self.kind, self.digits, values, validity)
 

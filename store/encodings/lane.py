@@ -25,7 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from colonnade.store.encodings.base import Numbers, One, require
+from colonnade.store.encodings.base import Numbers, One, empty, require
 from colonnade.store.values import EXACT_INT, IntArray, Kind, SQLiteValue
 
 FloatArray = npt.NDArray[np.float64]
@@ -136,6 +136,13 @@ def lane_dtype(kind: Kind) -> type[np.int32] | type[np.int64]:
     return np.int32 if kind is Kind.DATE else np.int64
 
 
+def divisor_of(kind: Kind, digits: int) -> float | None:
+    """What integers of a lane are divided by to give the doubles they stand for; None if they do not."""
+    if kind not in (Kind.REAL, Kind.NUMERIC) or digits == DOUBLE_BITS:
+        return None
+    return float(10.0**digits)
+
+
 def from_lane(kind: Kind, digits: int, values: Numbers, validity: pa.Buffer | None) -> pa.Array:
     """The array that a decoded lane stands for. Raises Corrupt for what the kind cannot hold."""
     if kind in (Kind.DATE, Kind.DATETIME):
@@ -191,6 +198,6 @@ def _to_doubles(values: IntArray, digits: int) -> FloatArray:
         doubles = values.view(np.float64)
         require(not np.isnan(doubles.min()), "NaN")
         return doubles
-    if digits == 0:
-        return values.astype(np.float64)
-    return values / 10.0**digits
+    doubles = empty(len(values), np.float64)
+    np.divide(values, 10.0**digits, out=doubles)
+    return doubles

@@ -8,7 +8,6 @@ a block     planes of the lengths, then the bytes of all its values; a NULL has 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,8 @@ from colonnade.store.encodings.base import (
     Numbers,
     One,
     Spread,
+    cut,
+    empty,
     gather_rest,
     require,
 )
@@ -53,12 +54,18 @@ def read_values(blocks: Blocks, lengths: Numbers, validity: pa.Buffer | None, te
 
     Raises Corrupt where lengths and bytes do not agree, or a text is not UTF-8.
     """
-    left = [block.left for block in blocks]
-    raw = gather_rest(blocks)
-    offsets = _offsets(lengths, len(raw))
-    ends = offsets[np.cumsum([block.rows for block in blocks])].tolist()
-    require(ends == list(accumulate(left)), "lengths that do not fill their block")
-    return bytes_array(offsets, raw, validity, text)
+    total = sum(block.left for block in blocks)
+    require(int(lengths.min()) >= 0, "negative length")
+    require(int(lengths.max()) <= total <= MAX_TEXT_BYTES, "length beyond the bytes there are")
+    offsets, end = empty(len(lengths) + 1, np.int32), 0
+    offsets[0] = 0
+    for (block, piece), (_, ends) in zip(cut(blocks, lengths), cut(blocks, offsets[1:]), strict=True):
+        # As int64 first, so that no sum can wrap around.
+        require(int(piece.sum(dtype=np.int64)) == block.left, "lengths that do not fill their block")
+        np.cumsum(piece, out=ends, dtype=np.int32)
+        ends += np.int32(end)
+        end += block.left
+    return bytes_array(offsets, gather_rest(blocks), validity, text)
 
 
 def _offsets(lengths: Numbers, total: int) -> Numbers:
