@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from colonnade.store.chunk import ChunkReader
+from colonnade.store.columncache import ColumnCache
 from colonnade.store.encodings.base import One
 from colonnade.store.values import SCALAR_KINDS, Column, IntArray, SQLiteValue, value_at
 
@@ -31,10 +33,12 @@ class BlockCache:
     since it last stood first to go has a second chance (the clock algorithm).
 
     dropped  another number once a chunk has been dropped: whoever keeps one at hand has to ask again then
+    columns  the chunks of scans, which share the limit and take two thirds of it at most
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self.columns = ColumnCache()
         self.bytes = self.dropped = 0
         self._entries: OrderedDict[_Entry, tuple[Any, int]] = OrderedDict()
 
@@ -46,11 +50,20 @@ class BlockCache:
     @limit.setter
     def limit(self, limit: int) -> None:
         self._limit = limit
-        self._make_room(limit)
+        self.shrink(limit)
 
     def shrink(self, limit: int) -> None:
         """Drops what is beyond so many bytes; it may grow again."""
+        self.columns.shrink(limit * 2 // 3)
         self._make_room(limit)
+
+    def keep_columns(
+        self, key: str, group_id: int, chunks: Mapping[int, ChunkReader], scanned: list[int]
+    ) -> None:
+        """Keeps chunks of a row group by column that hold their blocks; no column `scanned` is dropped for them."""
+        for column_id, chunk in chunks.items():
+            self.columns.put(key, group_id, column_id, chunk, self._limit * 2 // 3, scanned)
+        self._make_room(self._limit)
 
     def chunk(self, key: str, group_id: int, column_id: int) -> CachedChunk | None:
         """A chunk that was put."""
@@ -107,7 +120,7 @@ class BlockCache:
 
     def _make_room(self, limit: int) -> None:
         entries = self._entries
-        while self.bytes > limit and entries:
+        while self.bytes + self.columns.bytes > limit and entries:
             entry, (value, size) = entries.popitem(last=False)
             if self._in_use(entry, value):
                 entries[entry] = (value, size)
@@ -143,10 +156,11 @@ class BlockCache:
         for entry in of:
             self.bytes -= self._entries.pop(entry)[1]
         self.dropped += 1
-        return before - self.bytes
+        return before - self.bytes + self.columns.forget(key, group_id)
 
     def clear(self) -> None:
         self._entries.clear()
+        self.columns.clear()
         self.bytes = 0
         self.dropped += 1
 

@@ -145,6 +145,7 @@ class ChunkReader:
 
     kind, rows, block_rows  as in the header
     block_count             blocks of the chunk
+    held_bytes              what it keeps in memory once `hold` was called
     """
 
     __slots__ = (
@@ -153,9 +154,11 @@ class ChunkReader:
         "_data",
         "_decoder",
         "_directory",
+        "_held",
         "_nulls",
         "block_count",
         "block_rows",
+        "held_bytes",
         "kind",
         "rows",
     )
@@ -182,7 +185,22 @@ class ChunkReader:
         require(flags in (0, FLAG_NULLS), f"unknown flags {flags}")
         self.kind, self._codec, self._nulls = Kind(kind), codec.BY_ID.get(codec_id), bool(flags)
         self._directory = memoryview(view[CHUNK_HEADER.size : params_at]).cast("I")  # 3 fields a block
+        self._held: list[tuple[int, memoryview]] | None = None
+        self.held_bytes = len(view)
         self._decoder = decoder_for(encoding_id, self.kind, view[params_at : self._blocks_at])
+
+    @property
+    def holds(self) -> bool:
+        """Whether its blocks are at hand."""
+        return self._held is not None
+
+    def hold(self) -> None:
+        """Checks and decompresses all blocks, which are at hand from then on. Any thread may do so."""
+        if self._held is None:
+            held = [(block.rows, block.data) for block in self._read(range(self.block_count))]
+            if self._codec is not None:
+                self.held_bytes = len(self._data) + sum(len(data) for _, data in held)
+            self._held = held
 
     def column(self) -> Column:
         """All values."""
@@ -258,6 +276,8 @@ class ChunkReader:
 
     def _read(self, numbers: Sequence[int]) -> list[Block]:
         """Blocks of ascending number, decompressed and checked."""
+        if self._held is not None:
+            return [Block(*self._held[number]) for number in numbers]
         directory, data, origin = self._directory, self._data, self._blocks_at
         full, blocks = self._block_bytes(self.block_rows), []
         for number in numbers:

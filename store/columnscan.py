@@ -14,14 +14,16 @@ SQLite's snapshot, and the row part is read at the beginning.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from colonnade.store import format as disk
+from colonnade.store.chunk import ChunkReader
 from colonnade.store.errors import Corrupt, OperationalError
-from colonnade.store.grouppipe import Job, Pipeline, Read, Wish
-from colonnade.store.groupscan import BatchSource, RowFilter, Selection
+from colonnade.store.grouppipe import Job, Pipeline, Wish
+from colonnade.store.groupscan import BatchSource, GroupSource, RowFilter, Selection
 from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.prune import Condition
 from colonnade.store.scan import Source, live_mask, merge
@@ -147,7 +149,16 @@ class ColumnScan(Iterator[RowBatch]):
                 for piece in cluster.pieces
             ]
             ahead = _most_ahead(table, groups, wish, threads)
-            self._pipeline = Pipeline(jobs, wish, _reader(table), checkpoint, threads=threads, ahead=ahead)
+            self._chunks = _Chunks(table, wish)
+            self._pipeline = Pipeline(
+                jobs,
+                wish,
+                self._chunks.read,
+                self._chunks.done,
+                checkpoint,
+                threads=threads,
+                ahead=ahead,
+            )
             self._batches = _in_order(self._pipeline, clusters, parts, hot.rest())
         except BaseException:
             self.close()
@@ -169,7 +180,7 @@ class ColumnScan(Iterator[RowBatch]):
         self._batches = iter(())
         if self._pipeline is not None:
             self._pipeline.close()
-            self._table.counters.blocks_decoded += self._pipeline.blocks_decoded
+            self._chunks.close()
         self._table.open_scans -= 1
         self._snapshot.close(True)
 
@@ -184,19 +195,42 @@ class ColumnScan(Iterator[RowBatch]):
         return True
 
 
-def _reader(table: ColumnTable) -> Read:
-    """Reads chunks, as long as nothing was rolled back that they are part of."""
-    epoch = table.store.epoch
+class _Chunks:
+    """The chunks of a scan: out of the connection's cache, or out of the file and then into it."""
 
-    def read(group: RowGroupInfo, column_ids: Sequence[int]) -> Mapping[int, Blob]:
+    def __init__(self, table: ColumnTable, wish: Wish) -> None:
+        self._table, self._epoch = table, table.store.epoch
+        self._file = table.store.pager.read_many(table.names)
+        self._scanned = [*wish.filtered(), *wish.others(rowids=False)]
+        table.store.cache.columns.use(table.names.key, self._scanned)
+
+    def read(self, group: RowGroupInfo, column_ids: Sequence[int]) -> dict[int, Blob | ChunkReader]:
+        """Chunks by column. Raises OperationalError if something was rolled back that they were part of."""
         try:
-            return {column_id: table.chunk(group, column_id) for column_id in column_ids}
+            return {column_id: self._one(group, column_id) for column_id in column_ids}
         except Corrupt:
-            if table.store.epoch != epoch:
+            if self._table.store.epoch != self._epoch:
                 raise OperationalError("abort due to ROLLBACK") from None
             raise
 
-    return read
+    def _one(self, group: RowGroupInfo, column_id: int) -> Blob | ChunkReader:
+        table = self._table
+        added = table.added.chunk(group, column_id)
+        if added is not None:
+            return added.data
+        known = table.store.cache.columns.get(table.names.key, group.group_id, column_id)
+        return self._file.read(disk.chunk_id(group.group_id, column_id)) if known is None else known
+
+    def done(self, source: GroupSource) -> None:
+        """A row group was read."""
+        table, group = self._table, source.group
+        table.counters.blocks_decoded += source.blocks_decoded
+        own = {i: chunk for i, chunk in source.opened.items() if table.added.chunk(group, i) is None}
+        if own and table.store.epoch == self._epoch:
+            table.store.cache.keep_columns(table.names.key, group.group_id, own, self._scanned)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def _in_order(

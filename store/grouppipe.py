@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
+from colonnade.store.chunk import ChunkReader
 from colonnade.store.groupscan import GroupSource, RowFilter, Selection
 from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.values import RowBatch
 
 _PATIENCE_S = 0.04  # between two calls of `checkpoint` while workers are at work
 
-Read = Callable[[RowGroupInfo, Sequence[int]], Mapping[int, Blob]]
+Read = Callable[[RowGroupInfo, Sequence[int]], Mapping[int, Blob | ChunkReader]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class _Task:
 class Pipeline:
     """Gives for each job its batch, or None if no row passes, in the order of the jobs.
 
-    read   gives chunks by column id; called on the thread that iterates, as `checkpoint` is
+    read   gives chunks by column id; called on the thread that iterates, as `checkpoint` and `done` are
+    done   gets each row group that was read, with what was opened of it
     ahead  jobs that may be in hand at once
     """
 
@@ -94,18 +96,19 @@ class Pipeline:
         jobs: Sequence[Job],
         wish: Wish,
         read: Read,
+        done: Callable[[GroupSource], None],
         checkpoint: Callable[[], None],
         *,
         threads: int,
         ahead: int,
     ) -> None:
-        self._jobs, self._wish, self._read, self._checkpoint = iter(jobs), wish, read, checkpoint
+        self._jobs, self._wish = iter(jobs), wish
+        self._read, self._done, self._checkpoint = read, done, checkpoint
         several = threads > 1 and len(jobs) > 1
         self._pool = ThreadPoolExecutor(threads, "colonnade-scan") if several else None
         self._ahead = ahead if several else 1
         self._tasks: deque[_Task] = deque()
         self._no_more = False
-        self.blocks_decoded = 0
 
     def close(self) -> None:
         """Ends its threads."""
@@ -124,7 +127,7 @@ class Pipeline:
             head = self._tasks[0]
             if head.step is None:
                 self._tasks.popleft()
-                self.blocks_decoded += head.source.blocks_decoded
+                self._done(head.source)
                 return head.batch
             steps = [task.step for task in self._tasks if task.step is not None and not task.step.done()]
             wait(steps, _PATIENCE_S, FIRST_COMPLETED)

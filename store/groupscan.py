@@ -59,24 +59,26 @@ class BatchSource:
 
 
 class GroupSource:
-    """A row group, whose chunks are given as they are read; `blocks_decoded` counts.
+    """A row group, whose chunks are given as they are read. Column id 0 are the rowids, whichever column has them.
 
-    Column id 0 are the rowids, whichever column has them.
+    blocks_decoded  so far
+    opened          chunks that hold their blocks now, and did not when they were given, by column
     """
 
     def __init__(self, group: RowGroupInfo, rowid_column: int) -> None:
         self.group, self.row_count = group, group.row_count
         self._rowid_column = rowid_column
-        self._data: dict[int, Blob] = {}
-        self._readers: dict[int, ChunkReader] = {}
+        self._chunks: dict[int, Blob | ChunkReader] = {}
+        self.opened: dict[int, ChunkReader] = {}
         self.blocks_decoded = 0
 
-    def give(self, chunks: Mapping[int, Blob]) -> None:
-        """Chunks by the id of their column in the file."""
-        self._data.update(chunks)
+    def give(self, chunks: Mapping[int, Blob | ChunkReader]) -> None:
+        """Chunks by the id of their column in the file, as they are stored or opened already."""
+        self._chunks.update(chunks)
 
     def whole(self, column_id: int) -> Column:
         reader = self._reader(column_id)
+        self._hold(column_id, reader)
         self.blocks_decoded += reader.block_count
         return self._checked(column_id, reader.column())
 
@@ -86,6 +88,11 @@ class GroupSource:
         self.blocks_decoded += blocks
         return self._checked(column_id, column)
 
+    def _hold(self, column_id: int, reader: ChunkReader) -> None:
+        if not reader.holds:
+            reader.hold()
+            self.opened[column_id or self._rowid_column] = reader
+
     def _checked(self, column_id: int, column: Column) -> Column:
         if column_id == 0:
             rowid_values(column, self.group)
@@ -93,12 +100,12 @@ class GroupSource:
 
     def _reader(self, column_id: int) -> ChunkReader:
         stored = column_id or self._rowid_column
-        reader = self._readers.get(stored)
-        if reader is None:
-            reader = self._readers[stored] = ChunkReader(self._data[stored])
-            if reader.rows != self.row_count:
-                raise Corrupt(f"row group {self.group.group_id}: column {stored} has {reader.rows} rows")
-        return reader
+        chunk = self._chunks[stored]
+        if not isinstance(chunk, ChunkReader):
+            chunk = self._chunks[stored] = ChunkReader(chunk)
+            if chunk.rows != self.row_count:
+                raise Corrupt(f"row group {self.group.group_id}: column {stored} has {chunk.rows} rows")
+        return chunk
 
 
 class Selection:

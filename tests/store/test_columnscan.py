@@ -274,6 +274,66 @@ def test_columns_added_later_have_their_default(table: ColumnTable) -> None:
     assert rows == [("x", 29_999), ("x", 30_000)]
 
 
+def test_what_was_scanned_is_not_read_again(table: ColumnTable) -> None:
+    cache, counters = table.store.cache, table.store.pager.counters.of(table.names.key)
+    first = rows_of(scan_columns(table, (1, 2, 3)))
+    before = counters.copy()
+    assert rows_of(scan_columns(table, (1, 2, 3), threads=2)) == first
+    assert (counters - before).chunks_read == 0
+    assert 0 < cache.columns.bytes < 150_000  # packed: 9 x 10,000 values
+    assert table.forget_keys() > 0
+    assert cache.columns.bytes == 0
+    assert rows_of(scan_columns(table, (1, 2, 3))) == first
+    assert (counters - before).chunks_read == 9
+
+
+def test_the_cache_of_scans_keeps_to_its_share_and_makes_room(store: Store) -> None:
+    store.db.execute("CREATE TABLE r(a, b)")
+    table, random = store.convert("r"), np.random.default_rng(1)
+    for first in (1, 10_001, 20_001):  # 20,000 bytes a chunk
+        columns = [integer_column(random.integers(0, 1 << 16, 10_000)) for _ in range(2)]
+        put(table, range(first, first + 10_000), *columns)
+    table.settle_last()
+    store.memory_limit = 90_000  # 3/4 for both caches, of which 2/3 for scans: room for two chunks
+    counters = store.pager.counters.of(table.names.key)
+
+    def chunks_read(column_id: int) -> int:
+        before = counters.copy()
+        assert len(rows_of(scan_columns(table, (column_id,)))) == 30_000
+        return (counters - before).chunks_read
+
+    assert [chunks_read(1), chunks_read(1), chunks_read(1)] == [3, 1, 1]  # going round does not empty it
+    assert 40_000 <= store.cache.columns.bytes <= 45_000
+    assert [chunks_read(2), chunks_read(2), chunks_read(1)] == [3, 1, 3]
+    store.working_memory()
+    assert store.cache.columns.bytes + store.cache.bytes <= 90_000 // 4
+
+
+def test_another_connections_row_groups_are_not_taken_for_those_in_the_cache(table: ColumnTable) -> None:
+    db = table.store.db
+    other = Store(apsw.Connection(db.filename), memory_limit=1 << 22)
+    theirs = other.table("t")
+    assert theirs is not None
+    assert len(rows_of(scan_columns(theirs, (2,)))) == 30_000
+    db.execute("BEGIN")
+    put(table, [50_000], *(from_python([value]) for value in (50_000, 1, "mine")))
+    assert rows_of(scan_columns(table, (3, 2)))[-1] == ("mine", 1)
+    db.execute("ROLLBACK")
+    put(theirs, [50_000], *(from_python([value]) for value in (50_000, 2, "theirs")))
+    theirs.settle_last()
+    assert rows_of(scan_columns(table, (3, 2)))[-1] == ("theirs", 2)
+    other.db.close()
+
+
+def test_a_chunk_that_changes_between_two_reads_is_found_again(table: ColumnTable) -> None:
+    """The handle that reads one chunk after the other cannot be moved once its chunk has changed."""
+    scan = scan_columns(table, (2,), threads=1)
+    next(scan)
+    table.store.db.execute("UPDATE t_cln_chunks SET raw_bytes=raw_bytes+1 WHERE chunk_id=4096+2")
+    assert len(rows_of(scan)) == 20_000
+    table.store.db.execute("UPDATE t_cln_chunks SET raw_bytes=raw_bytes-1 WHERE chunk_id=4096+2")
+
+
 @given(
     st.dictionaries(ROWIDS, st.tuples(VALUES, VALUES, st.integers(0, 9)), min_size=1, max_size=40),
     st.lists(st.integers(1, 15), max_size=4),
