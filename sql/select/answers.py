@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from colonnade.sql.objects import Schema
+from colonnade.sql.objects import Schema, fold
+from colonnade.sql.select import tree
+from colonnade.sql.select.bind import Binder
+from colonnade.sql.select.express import Values
+from colonnade.sql.select.parse import parse_select
+from colonnade.sql.select.rules.asked import Ask
+from colonnade.sql.select.run import Run
 from colonnade.sql.select.vector import NotVectorizable, Vector
+from colonnade.sql.tokens import Kind, quote, tokens
 from colonnade.store.database import Store
 
 __all__ = ["Answer", "Context", "NotVectorizable", "answer"]
+
+_BATCH_ROWS = 65_536
+_OWN_FUNCTIONS = frozenset({"changes", "total_changes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +35,7 @@ class Context:
 
     store: Store
     schemas: Mapping[str, Schema]
-    checkpoint: Any
+    checkpoint: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,4 +57,53 @@ def answer(context: Context, text: str, parameters: Sequence[Any] | Mapping[str,
     Names and declared types of the columns are not told: SQLite knows them from preparing the text.
     Raises NotVectorizable: SQLite has to answer it. Nothing was changed.
     """
-    raise NotVectorizable("not built yet")
+    db = context.store.db
+    binder = Binder(context.schemas, lambda schema, name: _view(db, schema, name))
+    query = binder.query(parsed(text))
+    if not any(table.is_column for table in binder.tables):
+        raise NotVectorizable("no table in column format")
+    if binder.functions:
+        own = {name for (name,) in db.execute("SELECT name FROM pragma_function_list WHERE NOT builtin")}
+        if own & (binder.functions - _OWN_FUNCTIONS):
+            raise NotVectorizable("a function of the program's own")
+    run = Run(context.store, Values(parameters, Ask(db)), context.checkpoint)
+    vectors = run.query(query)
+    return Answer(len(vectors), _batches(vectors))
+
+
+@lru_cache(maxsize=512)
+def parsed(text: str) -> tree.Select:
+    """The tree of a text. Raises NotVectorizable."""
+    try:
+        return parse_select(text)
+    except RecursionError:
+        raise NotVectorizable("an expression of that depth") from None
+
+
+def _batches(vectors: Sequence[Vector]) -> Iterator[tuple[Vector, ...]]:
+    count = len(vectors[0])
+    for start in range(0, count, _BATCH_ROWS):
+        yield tuple(vector.slice(start, min(_BATCH_ROWS, count - start)) for vector in vectors)
+
+
+def _view(db: Any, schema: str, name: str) -> tuple[tuple[str, ...], tree.Select] | None:
+    """The column names that a view gives, and its SELECT."""
+    found = db.execute(
+        f"SELECT sql FROM {quote(schema)}.sqlite_schema WHERE type = 'view' AND lower(name) = ?",
+        (fold(name),),
+    ).get
+    if not isinstance(found, str):
+        return None
+    names: list[str] = []
+    seen = list(tokens(found))
+    place = next(n for n, token in enumerate(seen) if token.key == "VIEW")
+    start = next((n for n in range(place, len(seen)) if seen[n].key in ("AS", "(")), None)
+    if start is None:
+        return None
+    if seen[start].key == "(":
+        stop = next(n for n in range(start, len(seen)) if seen[n].key == ")")
+        names = [token.name for token in seen[start:stop] if token.is_name]
+        start = stop + 1
+    if seen[start].key != "AS" or seen[start + 1].kind is Kind.END:
+        return None
+    return tuple(names), parsed(found[seen[start].stop :])

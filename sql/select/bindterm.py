@@ -1,0 +1,224 @@
+"""Expressions are bound: from syntax to terms, with the rules of comparison (sqlite.org/datatype3.html, 4.2, 7.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from colonnade.sql.affinity import Affinity, affinity_of
+from colonnade.sql.select import tree
+from colonnade.sql.select.scope import Scope
+from colonnade.sql.select.terms import (
+    Aggregate,
+    Column,
+    Constant,
+    Op,
+    Parameter,
+    Subquery,
+    Term,
+    has,
+    walk,
+)
+from colonnade.sql.select.vector import NotVectorizable
+
+if TYPE_CHECKING:
+    from colonnade.sql.select.bind import Binder
+    from colonnade.sql.select.query import Query
+
+AGGREGATES = frozenset({"count", "sum", "avg", "total", "min", "max"})
+_COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})
+_NUMERIC = frozenset({Affinity.INTEGER, Affinity.REAL, Affinity.NUMERIC})
+COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">=", "IS", "IS NOT"})
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "%", "||", "&", "|", "<<", ">>"})
+_COLLATING = frozenset({"min", "max", "nullif"})  # functions that compare by the collation of an argument
+
+
+def is_aggregated(term: Term) -> bool:
+    return has(term, Aggregate)
+
+
+def comparison_affinity(left: Affinity | None, right: Affinity | None) -> str | None:
+    """What is applied to both sides: "numeric", "text" or nothing (expr.c, sqlite3CompareAffinity)."""
+    if left is not None and right is not None:
+        return "numeric" if left in _NUMERIC or right in _NUMERIC else None
+    found = left if left is not None else right
+    if found in _NUMERIC:
+        return "numeric"
+    return "text" if found is Affinity.TEXT else None
+
+
+def conversions(left: Affinity | None, right: Affinity | None) -> tuple[str | None, str | None]:
+    """What a comparison does to the values of either side; nothing to those that have the affinity already.
+
+    What a column of numeric affinity holds as TEXT looks like no number, or it would be one.
+    """
+    applied = comparison_affinity(left, right)
+    settled = _NUMERIC if applied == "numeric" else {Affinity.TEXT}
+    return None if left in settled else applied, None if right in settled else applied
+
+
+def comparison_collation(left: Term, right: Term) -> str:
+    """The collation of a comparison (section 7.1)."""
+    for term in (left, right):
+        if term.collated and term.collation is not None:
+            return term.collation
+    return left.collation or right.collation or "BINARY"
+
+
+class Terms:
+    """Binds expressions in a scope."""
+
+    def __init__(self, binder: Binder, scope: Scope) -> None:
+        self._binder, self._scope = binder, scope
+
+    def term(self, node: tree.Node) -> Term:
+        """The meaning of an expression. Raises NotVectorizable."""
+        method = getattr(self, f"_{type(node).__name__.lower()}")
+        found: Term = method(node)
+        return found
+
+    def _literal(self, node: tree.Literal) -> Term:
+        return Constant(node.value, type(node.value).__name__)
+
+    def _parameter(self, node: tree.Parameter) -> Term:
+        return Parameter(node.number, node.name)
+
+    def _name(self, node: tree.Name) -> Term:
+        found = self._scope.find(node.parts)
+        if found is not None:
+            return found
+        word = node.parts[0].lower()
+        if len(node.parts) == 1 and word in ("true", "false") and not node.quoted:
+            return Constant(int(word == "true"), "int")
+        raise NotVectorizable(f"the name {'.'.join(node.parts)}")
+
+    def _unary(self, node: tree.Unary) -> Term:
+        operand = self.term(node.operand)
+        if node.op == "+":
+            return Op("plus", (operand,), None, operand.collation, operand.collated)
+        _refuse_collated(operand)
+        return Op({"-": "negate", "NOT": "not", "~": "~"}[node.op], (operand,))
+
+    def _binary(self, node: tree.Binary) -> Term:
+        if node.op in ("AND", "OR"):
+            return Op(node.op.lower(), (self.term(node.left), self.term(node.right)))
+        left, right = self.term(node.left), self.term(node.right)
+        if node.op in COMPARISONS:
+            return self.compare(node.op, left, right)
+        _refuse_collated(left, right)
+        return Op(node.op, (left, right))
+
+    def compare(self, op: str, left: Term, right: Term) -> Term:
+        """left op right."""
+        extra = (*conversions(left.affinity, right.affinity), comparison_collation(left, right))
+        return Op(op, (left, right), extra=extra)
+
+    def _match(self, node: tree.Match) -> Term:
+        operands = [self.term(node.operand), self.term(node.pattern)]
+        self._binder.functions.add(node.op.lower())
+        if node.escape is not None:
+            operands.append(self.term(node.escape))
+        found = Op(node.op.lower(), tuple(operands))
+        return Op("not", (found,)) if node.negated else found
+
+    def _between(self, node: tree.Between) -> Term:
+        operand = self.term(node.operand)
+        low, high = self.term(node.low), self.term(node.high)
+        found = Op("and", (self.compare(">=", operand, low), self.compare("<=", operand, high)))
+        return Op("not", (found,)) if node.negated else found
+
+    def _in(self, node: tree.In) -> Term:
+        operand = self.term(node.operand)
+        if node.items is not None:
+            items = [self.term(item) for item in node.items]
+            if not items:
+                raise NotVectorizable("IN ()")
+            extra = (*conversions(operand.affinity, None), operand.collation or "BINARY")
+            found: Term = Op("in", (operand, *items), extra=extra)
+        else:
+            assert node.select is not None
+            query = self._binder.query(node.select, self._scope)
+            found = self._subquery("in", query, operand)
+        return Op("not", (found,)) if node.negated else found
+
+    def _subquery(self, kind: str, query: Query, operand: Term | None = None) -> Term:
+        self._scope.outer |= {
+            c for c in query.outer if c.source not in {s.number for s in self._scope.sources}
+        }
+        if kind == "exists":
+            return Subquery(kind, query)
+        if len(query.blocks[0].names) != 1:
+            raise NotVectorizable("a subquery of several columns as a value")
+        known = query.fields[0]
+        if kind == "scalar":
+            return Subquery(kind, query, None, known.affinity, known.collation)
+        return Subquery(kind, query, operand)
+
+    def _exists(self, node: tree.Exists) -> Term:
+        return self._subquery("exists", self._binder.query(node.select, self._scope))
+
+    def _scalar(self, node: tree.Scalar) -> Term:
+        return self._subquery("scalar", self._binder.query(node.select, self._scope))
+
+    def _case(self, node: tree.Case) -> Term:
+        base = None if node.base is None else self.term(node.base)
+        operands: list[Term] = []
+        for condition, value in node.branches:
+            test = self.term(condition)
+            operands += [test if base is None else self.compare("=", base, test), self.term(value)]
+        operands.append(Constant(None, "NoneType") if node.otherwise is None else self.term(node.otherwise))
+        return Op("case", tuple(operands))
+
+    def _cast(self, node: tree.Cast) -> Term:
+        operand = self.term(node.operand)
+        affinity = affinity_of(node.type_name)
+        return Op("cast", (operand,), affinity, operand.collation, operand.collated, extra=affinity)
+
+    def _collate(self, node: tree.Collate) -> Term:
+        operand = self.term(node.operand)
+        if node.collation not in _COLLATIONS:
+            raise NotVectorizable(f"COLLATE {node.collation}")
+        return Op("collate", (operand,), operand.affinity, node.collation, explicit=True)
+
+    def _call(self, node: tree.Call) -> Term:
+        name = node.name
+        self._binder.functions.add(name)
+        if node.ordering:
+            raise NotVectorizable("ORDER BY within an aggregate")
+        operands = tuple(self.term(argument) for argument in node.arguments)
+        if name in AGGREGATES and (node.star or len(operands) <= 1):
+            return self._aggregate(node, operands)
+        if node.star or node.distinct or node.condition is not None:
+            raise NotVectorizable(f"{name}()")
+        if name in ("coalesce", "ifnull") and len(operands) > 1:
+            return Op("coalesce", operands)
+        if name in ("iif", "if") and len(operands) == 3:
+            return Op("case", operands)
+        extra = None
+        if name in _COLLATING:
+            extra = (None, None, next((o.collation for o in operands if o.collation is not None), "BINARY"))
+        else:
+            _refuse_collated(*operands)
+        return Op(f"{name}()", operands, extra=extra)
+
+    def _aggregate(self, node: tree.Call, operands: tuple[Term, ...]) -> Term:
+        if not operands and node.name != "count":
+            raise NotVectorizable(f"{node.name}()")
+        condition = None if node.condition is None else self.term(node.condition)
+        parts = (*operands, condition) if condition is not None else operands
+        if any(is_aggregated(part) for part in parts):
+            raise NotVectorizable("an aggregate of an aggregate")
+        columns = {p for part in parts for p in walk(part) if isinstance(p, Column)}
+        here = {source.number for source in self._scope.sources}
+        if any(column.source not in here for column in columns):
+            raise NotVectorizable("an aggregate of columns from outside")
+        if node.name in ("min", "max") and (operands[0].collation or "BINARY") != "BINARY":
+            raise NotVectorizable(f"{node.name}() by a collation")
+        if node.distinct and (operands[0].collation or "BINARY") != "BINARY":
+            raise NotVectorizable("DISTINCT by a collation")
+        return Aggregate(node.name, operands, node.distinct, condition)
+
+
+def _refuse_collated(*terms: Term) -> None:
+    """A COLLATE deep in an expression counts for comparisons of all of it (expr.c, EP_Collate)."""
+    if any(term.collated for term in terms):
+        raise NotVectorizable("COLLATE within an expression")

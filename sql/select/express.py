@@ -1,0 +1,130 @@
+"""Terms are evaluated: a vector for the rows at hand, by the rule of each operator and function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from colonnade.sql.select.rules import RULES
+from colonnade.sql.select.rules.asked import Ask
+from colonnade.sql.select.rules.base import Operands
+from colonnade.sql.select.terms import Aggregate, Column, Constant, Op, Parameter, Subquery, Term
+from colonnade.sql.select.vector import (
+    NUMBERS,
+    BoolArray,
+    NotVectorizable,
+    Vector,
+    constant,
+    spread,
+)
+from colonnade.store.values import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What a query's execution was given.
+
+    parameters  bound values
+    ask         SQLite itself, for functions without a rule
+    """
+
+    parameters: Sequence[Any] | Mapping[str, Any]
+    ask: Ask
+
+    def of(self, parameter: Parameter) -> Vector:
+        """A bound value. Raises NotVectorizable where SQLite has to say what is wrong with it."""
+        try:
+            if isinstance(self.parameters, Mapping):
+                if parameter.name is None:
+                    raise NotVectorizable("a parameter without a name")
+                return constant(self.parameters[parameter.name])
+            return constant(self.parameters[parameter.number - 1])
+        except (LookupError, TypeError):
+            raise NotVectorizable("parameters that do not fit") from None
+
+
+class Rows(Protocol):
+    """The rows that terms are evaluated for.
+
+    count  how many
+    known  vectors of terms that were evaluated before
+    """
+
+    count: int
+    known: dict[Term, Vector]
+
+    def column(self, column: Column) -> Vector: ...
+
+
+def evaluate(term: Term, rows: Rows, values: Values) -> Vector:
+    """The values of a term, a constant's as one."""
+    found = rows.known.get(term)
+    if found is not None:
+        return found
+    if isinstance(term, Op):
+        found = _operation(term, rows, values)
+    elif isinstance(term, Column):
+        return rows.column(term)
+    elif isinstance(term, Constant):
+        return constant(term.value)
+    elif isinstance(term, Parameter):
+        return values.of(term)
+    else:
+        assert isinstance(term, Aggregate | Subquery)
+        raise NotVectorizable("a subquery or aggregate at this place")
+    rows.known[term] = found
+    return found
+
+
+def _operation(term: Op, rows: Rows, values: Values) -> Vector:
+    vectors = [evaluate(part, rows, values) for part in term.operands]
+    rule: Callable[[Operands], Vector] | None = RULES.get(term.name)
+    fixed = all(vector.constant for vector in vectors)
+    count = 1 if fixed else rows.count
+    if fixed:
+        vectors = [spread(vector, 1) for vector in vectors]
+    operands = Operands(term, vectors, count, values.ask)
+    try:
+        found = values.ask(operands) if rule is None else rule(operands)
+    except pa.ArrowInvalid as error:  # an overflow, which SQLite answers with a REAL or an error
+        raise NotVectorizable(str(error)) from None
+    found = spread(found, count)
+    return _single(found) if fixed else found
+
+
+def _single(vector: Vector) -> Vector:
+    whole = None if vector.stored else vector.whole[0]
+    return Vector(vector.kind, vector.data[0], None if whole is None else (lambda: whole), truth=vector.truth)
+
+
+def full(term: Term, rows: Rows, values: Values) -> Vector:
+    """The same with constants spread over all rows."""
+    return spread(evaluate(term, rows, values), rows.count)
+
+
+def passing(term: Term, rows: Rows, values: Values) -> BoolArray | None:
+    """The rows for which a condition is true, (n,) bool; None: all."""
+    vector = evaluate(term, rows, values)
+    if vector.constant:
+        kept = vector.kind in NUMBERS and bool(vector.data.as_py())
+        if vector.kind not in NUMBERS and vector.kind is not Kind.NULL:
+            raise NotVectorizable("a text as a condition")
+        return None if kept else np.zeros(rows.count, bool)
+    return mask_of(vector)
+
+
+def mask_of(vector: Vector) -> BoolArray:
+    """Where a vector is true, (n,) bool."""
+    if vector.kind is Kind.NULL:
+        return np.zeros(len(vector), bool)
+    if vector.kind not in NUMBERS:
+        raise NotVectorizable("a text as a condition")
+    data = vector.data if vector.truth else pc.not_equal(vector.data, 0)
+    if data.null_count:
+        data = data.fill_null(False)
+    return np.asarray(data.to_numpy(zero_copy_only=False), bool)

@@ -1,0 +1,267 @@
+"""Keys of rows as integers: groups of equal keys, and pairs of rows with equal keys.
+
+Two keys are equal as SQLite compares values of one storage class; 1 and 1.0 are, NULLs are equal in groups alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from colonnade.sql.select.vector import (
+    NUMBERS,
+    TEXTS,
+    BoolArray,
+    NotVectorizable,
+    Vector,
+    doubles,
+    ints,
+    text_data,
+)
+from colonnade.store.values import IntArray, Kind
+
+_DENSE = 1 << 22  # codes up to here are looked up in an array
+_SPARSE = 8  # or where there are at least a row for so many codes
+
+
+def numbers_of(vector: Vector) -> npt.NDArray[Any] | None:
+    """Integers that are equal where the values are, NULL as 0; None where it takes a dictionary."""
+    if vector.truth:
+        return _filled(vector.data.cast(pa.int8()))
+    if vector.kind is Kind.INTEGER:
+        return _filled(vector.data)
+    if vector.kind is Kind.DATE:
+        return _filled(vector.data.view(pa.int32()))
+    return None
+
+
+def _filled(data: pa.Array) -> npt.NDArray[Any]:
+    found: npt.NDArray[Any] = (data.fill_null(0) if data.null_count else data).to_numpy(zero_copy_only=False)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """A number from 0 to width - 1 for each row, the same for equal values."""
+
+    codes: IntArray
+    width: int
+
+
+def coded(vector: Vector) -> Codes:
+    """Codes of one column; NULL has a code of its own."""
+    count = len(vector)
+    if vector.kind is Kind.NULL or not count:
+        return Codes(np.zeros(count, np.int64), 1)
+    values = numbers_of(vector)
+    if values is not None:
+        low, high = int(values.min()), int(values.max())
+        if high - low < max(_DENSE, _SPARSE * count):
+            codes = values.astype(np.int64) - low
+            if vector.data.null_count:
+                codes[~vector.valid()] = high - low + 1
+            return Codes(codes, high - low + 2)
+    data = vector.data
+    if vector.kind in (Kind.REAL, Kind.NUMERIC):
+        data = pc.add(data, 0.0)  # -0.0 is 0.0
+    encoded = data if pa.types.is_dictionary(data.type) else data.dictionary_encode()
+    if pa.types.is_dictionary(data.type):
+        encoded = _distinct_words(encoded)
+    width = len(encoded.dictionary) + 1
+    indices = encoded.indices
+    if indices.null_count:
+        indices = indices.fill_null(width - 1)
+    return Codes(indices.to_numpy().astype(np.int64), width)
+
+
+def _distinct_words(encoded: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same with each word once: what is computed of words can make two of them equal."""
+    words = encoded.dictionary.dictionary_encode()
+    if len(words.dictionary) == len(encoded.dictionary):
+        return encoded
+    indices = pc.take(words.indices, encoded.indices)
+    return pa.DictionaryArray.from_arrays(indices, words.dictionary)
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Rows with equal keys.
+
+    numbers  of each row's group, 0 to count - 1
+    firsts   the first row of each group
+    """
+
+    numbers: IntArray
+    firsts: IntArray
+
+    @property
+    def count(self) -> int:
+        return len(self.firsts)
+
+
+def grouped(vectors: Sequence[Vector], count: int) -> Groups:
+    """The groups of rows with equal values in all vectors; one group of all rows without vectors."""
+    if not vectors:
+        return Groups(np.zeros(count, np.int64), np.zeros(min(count, 1), np.int64))
+    first, *rest = [coded(vector) for vector in vectors]
+    codes, width = first.codes, first.width
+    for more in rest:
+        if width * more.width >= 1 << 62:
+            found = _compact(codes, width)
+            codes, width = found.numbers, max(1, found.count)
+        codes, width = codes * more.width + more.codes, width * more.width
+    return _compact(codes, width)
+
+
+def _compact(codes: IntArray, width: int) -> Groups:
+    count = len(codes)
+    if width <= max(_DENSE, 2 * count):
+        firsts = np.full(width, -1, np.int64)
+        firsts[codes[::-1]] = np.arange(count - 1, -1, -1)
+        used = firsts >= 0
+        numbers = (np.cumsum(used) - 1)[codes]
+        return Groups(numbers, firsts[used])
+    numbers = pa.array(codes).dictionary_encode().indices.to_numpy().astype(np.int64)
+    highest = np.maximum.accumulate(numbers)
+    firsts = np.flatnonzero(np.diff(highest, prepend=-1))
+    return Groups(numbers, firsts)
+
+
+# --- equal keys of two relations -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """For each left row the right rows with the same key.
+
+    counts  how many
+    starts  where they begin in `order`
+    order   right rows by key, in their order; None: each key stands once, `starts` are the rows themselves
+    """
+
+    counts: IntArray
+    starts: IntArray
+    order: IntArray | None
+
+    @property
+    def unique(self) -> bool:
+        """Whether no left row has two."""
+        return self.order is None
+
+    def pairs(self) -> tuple[IntArray, IntArray]:
+        """(left rows, right rows), by left row."""
+        if self.order is None:
+            left = np.flatnonzero(self.counts)
+            return left, self.starts[left]
+        left = np.repeat(np.arange(len(self.counts)), self.counts)
+        within = np.arange(len(left)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
+        return left, self.order[np.repeat(self.starts, self.counts) + within]
+
+    @property
+    def found(self) -> BoolArray:
+        """Which left rows have one."""
+        return self.counts > 0
+
+
+def matches(left: Sequence[Vector], right: Sequence[Vector], collations: Sequence[str]) -> Matches:
+    """Rows with equal keys. NULL equals nothing.
+
+    Raises NotVectorizable where values of different storage classes are compared.
+    """
+    pairs = [_pair(one, other, how) for one, other, how in zip(left, right, collations, strict=True)]
+    lefts, rights, width = pairs[0]
+    for more_left, more_right, more in pairs[1:]:
+        if width * more >= 1 << 62:
+            raise NotVectorizable("keys of so many columns")
+        lefts = np.where((lefts < 0) | (more_left < 0), -1, lefts * more + more_left)
+        rights = np.where((rights < 0) | (more_right < 0), -1, rights * more + more_right)
+        width *= more
+    if width > max(_DENSE, _SPARSE * (len(rights) + 1)):
+        lefts, rights, width = _narrowed(lefts, rights)
+    return _look_up(lefts, rights, width)
+
+
+def _pair(left: Vector, right: Vector, collation: str) -> tuple[IntArray, IntArray, int]:
+    """Codes of both sides, -1 for NULL and for what the right side does not have, and their width."""
+    if Kind.NULL in (left.kind, right.kind) or not len(right) or not len(left):
+        return np.full(len(left), -1), np.full(len(right), -1), 1
+    one, other = _comparable(left, right, collation)
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        low, high = int(other.min()), int(other.max())
+        if high - low < max(_DENSE, _SPARSE * len(other)):
+            return _offset(one, left, low, high), _offset(other, right, low, high), high - low + 1
+        one, other = pa.array(one), pa.array(other)
+    encoded = other if pa.types.is_dictionary(other.type) else other.dictionary_encode()
+    words = encoded.dictionary
+    if pa.types.is_dictionary(one.type):
+        codes = pc.index_in(one.dictionary, value_set=words).take(one.indices)
+    else:
+        codes = pc.index_in(one, value_set=words)
+    lefts = codes.fill_null(-1).to_numpy().astype(np.int64)
+    rights = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
+    lefts[~left.valid()] = -1
+    rights[~right.valid()] = -1
+    return lefts, rights, len(words)
+
+
+def _offset(values: npt.NDArray[Any], vector: Vector, low: int, high: int) -> IntArray:
+    codes = values.astype(np.int64) - low
+    outside = (values < low) | (values > high)
+    if vector.data.null_count:
+        outside |= ~vector.valid()
+    if outside.any():
+        codes[outside] = -1
+    return codes
+
+
+def _comparable(left: Vector, right: Vector, collation: str) -> tuple[Any, Any]:
+    """Both sides as integer arrays, or as Arrow arrays of one type."""
+    if left.kind in NUMBERS and right.kind in NUMBERS:
+        if left.kind is Kind.INTEGER and right.kind is Kind.INTEGER:
+            return _filled(ints(left)), _filled(ints(right))
+        return pc.add(doubles(left, exact=True), 0.0), pc.add(doubles(right, exact=True), 0.0)
+    if left.kind in TEXTS and right.kind in TEXTS:
+        if collation != "BINARY":
+            raise NotVectorizable("a join by a collation")
+        if left.kind is Kind.DATE and right.kind is Kind.DATE:
+            return _filled(left.data.view(pa.int32())), _filled(right.data.view(pa.int32()))
+        one, other = (side.data if side.kind is Kind.TEXT else text_data(side) for side in (left, right))
+        return one, other
+    if left.kind is right.kind:
+        return left.data, right.data
+    raise NotVectorizable("keys of different storage classes")
+
+
+def _narrowed(lefts: IntArray, rights: IntArray) -> tuple[IntArray, IntArray, int]:
+    encoded = pa.array(rights, mask=rights < 0).dictionary_encode()
+    found = pc.index_in(pa.array(lefts, mask=lefts < 0), value_set=encoded.dictionary)
+    one = found.fill_null(-1).to_numpy().astype(np.int64)
+    if lefts.size:
+        one[lefts < 0] = -1
+    other = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
+    return one, other, max(1, len(encoded.dictionary))
+
+
+def _look_up(lefts: IntArray, rights: IntArray, width: int) -> Matches:
+    there = rights >= 0
+    codes = rights if there.all() else rights[there]
+    rows = None if len(codes) == len(rights) else np.flatnonzero(there)
+    inside = lefts >= 0
+    safe = np.where(inside, lefts, 0)
+    table = np.full(width, -1, np.int64)
+    table[codes] = np.arange(len(rights)) if rows is None else rows
+    if np.count_nonzero(table >= 0) == len(codes):
+        starts = np.where(inside, table[safe], -1)
+        return Matches((starts >= 0).astype(np.int64), starts, None)
+    by_code = np.bincount(codes, minlength=width)
+    order = np.argsort(codes, kind="stable")
+    if rows is not None:
+        order = rows[order]
+    begins = np.cumsum(by_code) - by_code
+    return Matches(np.where(inside, by_code[safe], 0), begins[safe], order)

@@ -1,0 +1,71 @@
+"""ORDER BY, LIMIT: the order of rows by SQLite's comparison, NULLs where they were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from colonnade.sql.select.rules.compare import collated
+from colonnade.sql.select.vector import NUMBERS, TEXTS, Vector, text_data
+from colonnade.store.values import IntArray, Kind
+
+
+def ranks(vector: Vector, collation: str = "BINARY") -> npt.NDArray[Any]:
+    """Numbers that compare as the values do; any number for NULL."""
+    data = vector.data
+    if vector.truth:
+        return _filled(data.cast(pa.int8()))
+    if vector.kind in NUMBERS:
+        return _filled(data)
+    if vector.kind is Kind.DATE:
+        return _filled(data.view(pa.int32()))
+    if vector.kind is Kind.NULL:
+        return np.zeros(len(vector), np.int8)
+    if vector.kind in TEXTS and not pa.types.is_dictionary(data.type):
+        data = collated(text_data(vector), collation)
+    encoded = data if pa.types.is_dictionary(data.type) else data.dictionary_encode()
+    words = encoded.dictionary
+    if pa.types.is_dictionary(vector.data.type):
+        words = collated(words, collation)
+        again = words.dictionary_encode()
+        encoded = pa.DictionaryArray.from_arrays(pc.take(again.indices, encoded.indices), again.dictionary)
+        words = again.dictionary
+    places = pc.sort_indices(words).to_numpy()
+    rank = np.empty(len(words) + 1, np.int64)
+    rank[places], rank[-1] = np.arange(len(words)), 0
+    found: npt.NDArray[Any] = rank[encoded.indices.fill_null(len(words)).to_numpy()]
+    return found
+
+
+def _filled(data: pa.Array) -> npt.NDArray[Any]:
+    found: npt.NDArray[Any] = (data.fill_null(0) if data.null_count else data).to_numpy(zero_copy_only=False)
+    return found
+
+
+def keys_of(vector: Vector, collation: str, descending: bool, nulls_first: bool) -> list[npt.NDArray[Any]]:
+    """Arrays to sort by, the most significant first."""
+    values = ranks(vector, collation)
+    if descending:
+        values = ~values if values.dtype.kind in "iu" else -values
+    if vector.kind is Kind.NULL or not vector.data.null_count:
+        return [values]
+    valid = vector.valid()
+    place = valid if nulls_first else ~valid
+    return [place.astype(np.int8), np.where(valid, values, 0)]
+
+
+def sorted_places(keys: Sequence[npt.NDArray[Any]]) -> IntArray:
+    """The rows in the order of the keys, equal ones as they stand."""
+    if len(keys) == 1:
+        return np.argsort(keys[0], kind="stable")
+    return np.lexsort(tuple(reversed(keys)))
+
+
+def equal_neighbours(keys: Sequence[npt.NDArray[Any]], one: int, other: int) -> bool:
+    """Whether two rows have the same place in the order."""
+    return all(key[one] == key[other] for key in keys)

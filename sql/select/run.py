@@ -1,0 +1,194 @@
+"""One execution of a bound query: blocks, operators between them, order and limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from colonnade.sql.select.block import BlockRun
+from colonnade.sql.select.express import Values, evaluate
+from colonnade.sql.select.keys import grouped
+from colonnade.sql.select.order import keys_of, sorted_places
+from colonnade.sql.select.query import Block, Query, Source
+from colonnade.sql.select.reading import KeyFilter, key_filter
+from colonnade.sql.select.relation import Frame, Relation
+from colonnade.sql.select.subquery import Subqueries
+from colonnade.sql.select.terms import Column, Subquery, Term
+from colonnade.sql.select.vector import NotVectorizable, Vector, concat, spread
+from colonnade.sql.tokens import quote
+from colonnade.store.database import Store
+from colonnade.store.values import IntArray, Kind
+
+Keys = list[npt.NDArray[np.generic]]
+
+
+class Run:
+    """What the parts of an execution share.
+
+    checkpoint  to be called now and then; raises to stop the query
+    """
+
+    def __init__(self, store: Store, values: Values, checkpoint: Callable[[], None]) -> None:
+        self.store, self.values, self.checkpoint = store, values, checkpoint
+        self.subqueries = Subqueries(self)
+        self._frames: dict[int, Frame] = {}
+        self._counts: dict[str, int] = {}
+
+    # --- what is asked more than once ----------------------------------------------------------------------
+
+    def frame_of(self, query: Query) -> Frame:
+        """The rows of a subquery in FROM, or of one by itself; computed once."""
+        found = self._frames.get(id(query))
+        if found is None:
+            vectors = self.query(query)
+            count = len(vectors[0])
+            found = self._frames[id(query)] = Frame(count, dict(enumerate(vectors)), count)
+        return found
+
+    def vectors_of(self, query: Query) -> list[Vector]:
+        return list(self.frame_of(query).vectors.values())
+
+    def members(self, term: Subquery) -> KeyFilter | None:
+        """What a condition `column IN (a query of its own)` says of the column's values."""
+        if not isinstance(term.operand, Column):
+            return None
+        (inside,) = self.vectors_of(term.query)
+        known = term.query.fields[0]
+        if (term.operand.collation or known.collation or "BINARY") != "BINARY":
+            return None
+        return key_filter(term.operand, inside)
+
+    def row_count(self, source: Source) -> int:
+        """About how many rows a table has."""
+        assert source.table is not None
+        name, schema = source.table.name, source.table.schema
+        key = f"{schema}.{name}"
+        if key not in self._counts:
+            table = self.store.table(name, schema)
+            if table is not None:
+                self._counts[key] = table.estimated_rows()
+            elif source.table.without_rowid:
+                self._counts[key] = 1000
+            else:
+                text = f"SELECT max(rowid) FROM {quote(schema)}.{quote(name)}"
+                if any(column.name.lower() == "rowid" for column in source.table.columns):
+                    text = "SELECT 1000"
+                self._counts[key] = max(1, self.store.db.execute(text).get or 0)
+        return self._counts[key]
+
+    # --- a whole SELECT ------------------------------------------------------------------------------------
+
+    def query(self, query: Query) -> list[Vector]:
+        """The result columns, in the order of the rows."""
+        self.checkpoint()
+        if len(query.blocks) == 1:
+            return self._single(query)
+        vectors = self._block(query.blocks[0])
+        for operator, block in zip(query.operators, query.blocks[1:], strict=True):
+            vectors = _combined(operator, vectors, self._block(block))
+        keys: Keys = []
+        count = len(vectors[0])
+        rows = Relation(count, {}, {})
+        for place, known in enumerate(query.fields):
+            rows.known[Column(query.number, place, known.affinity, known.collation)] = vectors[place]
+        for order in query.ordering:
+            vector = spread(evaluate(order.term, rows, self.values), count)
+            keys += keys_of(vector, order.term.collation or "BINARY", order.descending, order.nulls_first)
+        places = sorted_places(keys) if keys else None
+        return self._cut(query, vectors, places, keys, settled=True)
+
+    def _block(self, block: Block) -> list[Vector]:
+        if block.rows:
+            return self._values_rows(block)
+        runner = BlockRun(self, block, block.items)
+        rows = runner.groups(block.items) if block.grouped else runner.relation()
+        vectors = runner.results(block.items, rows)
+        if block.distinct:
+            vectors = [vector.take(pa.array(_firsts(block, vectors))) for vector in vectors]
+        return vectors
+
+    def _values_rows(self, block: Block) -> list[Vector]:
+        rows = Relation(1, {})
+        cells = [[spread(evaluate(term, rows, self.values), 1) for term in row] for row in block.rows]
+        return [concat(list(column)) for column in zip(*cells, strict=True)]
+
+    def _single(self, query: Query) -> list[Vector]:
+        block = query.blocks[0]
+        if not query.ordering:
+            vectors = self._block(block)
+            settled = block.grouped or len(block.sources) <= 1
+            return self._cut(query, vectors, None, [], settled=settled)
+        terms = [order.term for order in query.ordering]
+        runner = BlockRun(self, block, [*block.items, *terms])
+        rows = runner.groups([*block.items, *terms]) if block.grouped else runner.relation()
+        vectors, by = runner.results(block.items, rows), runner.results(terms, rows)
+        if block.distinct:
+            firsts = pa.array(_firsts(block, vectors))
+            vectors, by = ([v.take(firsts) for v in some] for some in (vectors, by))
+        keys: Keys = []
+        for vector, order in zip(by, query.ordering, strict=True):
+            keys += keys_of(vector, order.term.collation or "BINARY", order.descending, order.nulls_first)
+        settled = block.grouped or len(block.sources) <= 1
+        return self._cut(query, vectors, sorted_places(keys), keys, settled=settled)
+
+    def _cut(
+        self, query: Query, vectors: list[Vector], places: IntArray | None, keys: Keys, *, settled: bool
+    ) -> list[Vector]:
+        """The rows in their order, from OFFSET on, as many as LIMIT lets through.
+
+        settled  rows with equal keys have an order too: that of the only table, or of the groups
+        """
+        count = len(vectors[0])
+        first = max(0, self._integer(query.offset, 0))
+        limit = self._integer(query.limit, -1)
+        last = count if limit < 0 else min(count, first + limit)
+        first = min(first, last)
+        if not settled and (first > 0 or last < count):
+            if places is None:
+                raise NotVectorizable("LIMIT of a join without an order")
+            for place in (first, last):
+                if 0 < place < count and all(key[places[place - 1]] == key[places[place]] for key in keys):
+                    raise NotVectorizable("LIMIT between rows that are equal in the order")
+        if places is None:
+            return [v.slice(first, last - first) for v in vectors] if (first, last) != (0, count) else vectors
+        chosen = pa.array(places[first:last])
+        return [vector.take(chosen) for vector in vectors]
+
+    def _integer(self, term: Term | None, default: int) -> int:
+        if term is None:
+            return default
+        vector = evaluate(term, Relation(1, {}), self.values)
+        value = vector.value() if vector.constant else None
+        if vector.kind is not Kind.INTEGER or not isinstance(value, int):
+            raise NotVectorizable("LIMIT that is no integer")
+        return value
+
+
+def _firsts(block: Block, vectors: Sequence[Vector]) -> IntArray:
+    if any((item.collation or "BINARY") != "BINARY" for item in block.items):
+        raise NotVectorizable("DISTINCT with a collation")
+    return np.sort(grouped(vectors, len(vectors[0])).firsts)
+
+
+def _combined(operator: str, left: list[Vector], right: list[Vector]) -> list[Vector]:
+    both = [concat([one, other]) for one, other in zip(left, right, strict=True)]
+    if operator == "UNION ALL":
+        return both
+    count, mine = len(both[0]), len(left[0])
+    groups = grouped(both, count)
+    if operator == "UNION":
+        chosen = groups.firsts
+    else:
+        in_right = np.zeros(groups.count, bool)
+        in_right[groups.numbers[mine:]] = True
+        in_left = np.zeros(groups.count, bool)
+        in_left[groups.numbers[:mine]] = True
+        wanted = in_left & (in_right if operator == "INTERSECT" else ~in_right)
+        chosen = groups.firsts[wanted]
+    found = [vector.take(pa.array(chosen)) for vector in both]
+    keys: Keys = [key for vector in found for key in keys_of(vector, "BINARY", False, True)]
+    places = pa.array(sorted_places(keys))
+    return [vector.take(places) for vector in found]
