@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -109,6 +110,19 @@ CREATE TABLE lineitem (
     FOREIGN KEY (l_suppkey) REFERENCES supplier (s_suppkey)
 );
 """
+
+# The same tables with the types that SQLite has: no column of NUMERIC affinity.
+TPCH_PLAIN_DDL = re.sub(r"(VAR)?CHAR\(\d+\)|DATE\b", "TEXT", re.sub(r"DECIMAL\(15,2\)", "REAL", TPCH_DDL))
+
+
+def foreign_key_indexes() -> list[str]:
+    """CREATE INDEX for each foreign key of the tables, as SQLite's own joins need them."""
+    tables = re.findall(r"CREATE TABLE (\w+) \((.*?)\n\);", TPCH_DDL, re.DOTALL)
+    return [
+        f"CREATE INDEX {'_'.join([table, *key.split(', ')])} ON {table} ({key})"
+        for table, body in tables
+        for key in re.findall(r"FOREIGN KEY \((.*?)\)", body)
+    ]
 
 
 def generate(folder: Path, scale: float) -> list[Path]:
