@@ -35,6 +35,7 @@ bench: $(VENV)/installed ## the benchmarks, side by side with sqlite3 and DuckDB
 	$(BIN)/pip install --quiet -e '.[bench]'
 	$(BIN)/python benchmarks/load.py --scale $(SCALE)
 	$(BIN)/python benchmarks/driver.py
+	$(BIN)/python benchmarks/queries.py --scale $(SCALE)
 
 lint: $(VENV)/installed ## ruff and mypy --strict
 	$(BIN)/ruff check .

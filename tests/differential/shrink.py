@@ -12,7 +12,7 @@ from tests.differential.model import Step
 from tests.differential.sequences import Sequence
 from tests.differential.values import literal
 
-_WORDS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[\w.]+|\s+|[^\w\s]""")
+WORDS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[\w.]+|\s+|[^\w\s]""")
 _PLACE = re.compile(r"\?(\d*)")
 
 
@@ -49,7 +49,7 @@ class _Shrinker:
         return sum(len(step.sql) for step in self.best.steps) + len(self.best.steps)
 
     def steps(self) -> None:
-        _fewer(
+        fewer(
             lambda: list(self.best.steps),
             lambda steps: self.try_(replace(self.best, steps=tuple(steps))),
         )
@@ -67,7 +67,7 @@ class _Shrinker:
             texts = [_inlined(step.sql, row) for row in step.parameters]
             single = [replace(step, sql=text, parameters=(), how="execute") for text in texts]
             if not self.try_(self._with(number, *single)):
-                _fewer(
+                fewer(
                     lambda: list(self.best.steps[number].parameters),
                     lambda rows: self.try_(self._with(number, replace(step, parameters=rows))),
                 )
@@ -75,7 +75,7 @@ class _Shrinker:
             text = _inlined(step.sql, step.parameters)
             self.try_(self._with(number, replace(step, sql=text, parameters=())))
         elif step.how == "bulk":
-            _fewer(
+            fewer(
                 lambda: list(self.best.steps[number].parameters),
                 lambda inserts: self.try_(self._with(number, replace(step, parameters=tuple(inserts)))),
             )
@@ -83,13 +83,13 @@ class _Shrinker:
     def text(self, number: int) -> None:
         if number >= len(self.best.steps) or self.best.steps[number].how in ("fetch", "freeze", "bulk"):
             return
-        _fewer(
-            lambda: _WORDS.findall(self.best.steps[number].sql),
+        fewer(
+            lambda: WORDS.findall(self.best.steps[number].sql),
             lambda words: self.try_(self._with(number, replace(self.best.steps[number], sql="".join(words)))),
         )
 
 
-def _fewer(read: Callable[[], list], accept: Callable[[list], bool]) -> None:  # type: ignore[type-arg]
+def fewer(read: Callable[[], list], accept: Callable[[list], bool]) -> None:  # type: ignore[type-arg]
     """Leave out runs of items, long runs first, as long as what is left is accepted."""
     length = len(read()) // 2 or 1
     while length:
