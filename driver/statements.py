@@ -119,7 +119,8 @@ class Statements(Base):
         if self._plain or not isinstance(error, apsw.SQLError):
             return error
         plan = self._plans.get(sql)
-        if (plan is None or plan.native) and not str(error).startswith(_SAID_OTHERWISE):
+        as_it_is = plan is None or (plan.native and not plan.dml)
+        if as_it_is and not str(error).startswith(_SAID_OTHERWISE):
             return error
         try:
             return self._twin().error(sql) or error

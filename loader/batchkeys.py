@@ -19,7 +19,7 @@ from colonnade.sql.objects import ForeignKeyDef, KeyDef, Schema, TableDef, fold
 from colonnade.sql.tokens import quote
 from colonnade.sql.writeplan import NotThawable, check_comparison
 from colonnade.store.database import Store
-from colonnade.store.keycode import COLLATIONS, KeySpec, Mask
+from colonnade.store.keycode import COLLATIONS, KeySpec, Mask, key_bytes
 from colonnade.store.keyprobe import Effort, KeyBatch, KeyRuns, held_by_groups, with_all_parts
 from colonnade.store.spans import Span
 from colonnade.store.values import Column, IntArray, RowBatch
@@ -152,7 +152,15 @@ class BatchKeys:
         at = firsts[places]
         parents = at if own_rows is None else own_rows[at]
         children = wanted if rows is None else rows[wanted]
-        missing[wanted[(places >= 0) & (parents <= children)]] = False
+        before = parents < children
+        # With itself SQLite compares a row as if all collations were BINARY.
+        itself = np.flatnonzero((places >= 0) & (parents == children))
+        if len(itself):
+            plain = ("BINARY",) * len(columns)
+            mine = key_bytes(keys.take(wanted[itself]).columns, plain)
+            theirs = key_bytes(own.take(at[itself]).columns, plain)
+            before[itself] = pc.equal(mine, theirs).to_numpy(zero_copy_only=False)
+        missing[wanted[(places >= 0) & before]] = False
 
     def _held(self, table: TableDef, names: Sequence[str], keys: KeyBatch, counters: Counters) -> Mask:
         """Which keys a stored row of a table has."""

@@ -150,6 +150,8 @@ def _read_insert(parts: Parts) -> Facts:
         return NOTHING
     alias = parts.name() if parts.take("AS") else None
     columns = _column_list(parts) if parts.token.key == "(" else None
+    if columns == ():
+        return NOTHING
     head = parts.token
     if head.key == "DEFAULT":
         source, source_text = "DEFAULT", "DEFAULT VALUES"
@@ -177,10 +179,13 @@ def _read_insert(parts: Parts) -> Facts:
 
 
 def _column_list(parts: Parts) -> tuple[str, ...]:
+    """The names between parentheses; none where SQLite finds an error in them."""
     stop = parts.reader.skip_parentheses(parts.at)
-    names = tuple(parts.reader[n].name for n in range(parts.at + 1, stop - 1) if parts.reader[n].is_name)
+    tokens = [parts.reader[number] for number in range(parts.at + 1, stop - 1)]
     parts.at = stop
-    return names
+    names = tuple(token.name for token in tokens[::2] if token.is_name)
+    separated = all(token.key == "," for token in tokens[1::2])
+    return names if separated and 2 * len(names) == len(tokens) + 1 else ()
 
 
 _VARIABLE = r"(?:\?\d*|[:@$][A-Za-z0-9_$]+)"

@@ -62,6 +62,7 @@ class Twin:
 
     def __init__(self, db: apsw.Connection, schemas: list[str]) -> None:
         self._db = apsw.Connection(":memory:")
+        self._complete = True
         for name in schemas:
             if name not in ("main", "temp"):
                 self._db.execute(f"ATTACH ':memory:' AS {quote(name)}")
@@ -92,11 +93,13 @@ class Twin:
         for _, _, name, _, _, sql in list(schema_rows(db, schema)):
             made = parse(sql).object if sql else None
             # What cannot be made, as it needs a module that is not here, is missing: the twin then gives no answer.
-            with suppress(apsw.Error):
+            try:
                 if name == _STATISTICS:
                     self._db.execute(f"ANALYZE {quote(schema)}")
                 elif sql and made is not None and not name.lower().startswith("sqlite_"):
                     self._db.execute(f"{sql[: made.start]}{quote(schema)}.{sql[made.start :]}")
+            except apsw.Error:
+                self._complete = False
 
     def columns(self, text: str) -> tuple[Column, ...] | None:
         """Name and declared type of each result column; None where the twin cannot prepare the statement."""
@@ -135,8 +138,8 @@ class Twin:
         return tuple(row[1] for row in rows)
 
     def error(self, text: str) -> apsw.Error | None:
-        """What SQLite would say against the statement; None if it could prepare it."""
-        return self._prepare(text, lambda cursor: None)
+        """What SQLite would say against the statement; None if it could prepare it, or where that is not known."""
+        return self._prepare(text, lambda cursor: None) if self._complete else None
 
     def ask(self, text: str, authorizer: Authorizer) -> None:
         """Lets the authorizer have its say on the statement. Raises apsw.AuthError where it denies it."""
