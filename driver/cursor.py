@@ -21,7 +21,7 @@ from colonnade.ingests import Ingests
 from colonnade.many import run_many
 from colonnade.parameters import bindable, warn_of_names
 from colonnade.plan import Columns, Description, Plan
-from colonnade.rows import BUSY, Converters, Rereading, Unreadable, shape
+from colonnade.rows import BUSY, Converters, Unreadable, shape
 from colonnade.script import ScriptError, blocks_of
 from colonnade.store.errors import ProgrammingError
 from colonnade.types import READY
@@ -205,15 +205,27 @@ class Cursor(Ingests):
         if plan.returns:
             self._run_query(plan, parameters)
         else:
-            self._cursor.execute(plan.text, parameters)
+            try:
+                self._cursor.execute(plan.text, parameters)
+            except UnicodeDecodeError as error:
+                self._start_again(plan, parameters, error)
             self.lastrowid = self.connection._db.last_insert_rowid()
             if plan.dml:
                 self.rowcount = self.connection._db.changes()
 
+    def _start_again(self, plan: Plan, parameters: Any, error: UnicodeDecodeError) -> None:
+        """The statement failed before its first row; it is run once more if that helps."""
+        if not self.connection._session.reads_again(error):
+            raise error
+        self._cursor.execute(plan.text, parameters)
+
     def _run_query(self, plan: Plan, parameters: Any) -> None:
         """A statement that may have rows, as it is."""
         connection = self.connection
-        self._cursor.execute(plan.text, parameters)
+        try:
+            self._cursor.execute(plan.text, parameters)
+        except UnicodeDecodeError as error:
+            self._start_again(plan, parameters, error)
         self.lastrowid = connection._db.last_insert_rowid()
         if plan.dml:
             self._start_returning(plan)
@@ -222,9 +234,9 @@ class Cursor(Ingests):
             self._rows = self._cursor
         else:
             self._start_rows(plan)
-        if not connection._raw and self._rows is not None:
+        if self._rows is not None and not (connection._raw and connection._plain):
             self._converters = connection._converters(plan)
-            self._rows = Rereading(self._rows, lambda: connection._reread(plan, parameters))
+            self._rows = connection._rereadable(self._rows, plan, parameters)
 
     def _start_rows(self, plan: Plan) -> None:
         """Take the rows of the apsw cursor, and remember what they are called."""

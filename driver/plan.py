@@ -44,6 +44,7 @@ class Plan:
     columns      name and declared type of each column of its rows, as they were in `generation` of the
                  connection's schema
     description  made of them; None: no rows
+    varying      virtual tables compare with values that only the run knows: see Session.varies
     """
 
     __slots__ = (
@@ -61,6 +62,7 @@ class Plan:
         "returns",
         "schema",
         "text",
+        "varying",
     )
 
     def __init__(self, text: str, asked: str | None = None) -> None:
@@ -91,6 +93,7 @@ class Plan:
         self.columns: Columns = ()
         self.description: Description | None = None
         self.generation = -1
+        self.varying = False
         self._statement: Statement | None = None
 
     @property

@@ -52,13 +52,14 @@ class Undecoded(bytes):
 
 
 class Rereading:
-    """The rows of a query; from one on whose text is not UTF-8, the same query's rows with the bytes of texts.
+    """The rows of a query; from one on that a text which is not UTF-8 is in the way of, those of another run.
 
-    apsw decodes every text and gives no row that has one which is not UTF-8, but text_factory and
-    converters want the bytes.
+    apsw decodes every text and gives no row that has one which is not UTF-8, but text_factory and converters want
+    the bytes; and none whose virtual table should have been given one.
     """
 
     def __init__(self, rows: Iterator[Any], reread: Callable[[], Iterator[Any] | None]) -> None:
+        """`reread` gives the same rows in the same order, or None where that does not help."""
         self._rows = rows
         self._reread: Callable[[], Iterator[Any] | None] | None = reread
         self._given = 0
@@ -80,6 +81,16 @@ class Rereading:
             row = next(again)
         self._given += 1
         return row
+
+
+def in_filter(error: BaseException | None) -> bool:
+    """Whether it is about a text that is not UTF-8 which SQLite had for a virtual table to compare with."""
+    trace = error.__traceback__ if isinstance(error, UnicodeDecodeError) else None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name == "VirtualTable.xFilter":
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def bytes_of_texts(query: str, width: int) -> str:

@@ -20,11 +20,12 @@ from colonnade import pragmas, script, tracing
 from colonnade.bulk import Bulk
 from colonnade.changes import Changes
 from colonnade.plan import Description, Plan, describe
-from colonnade.rows import BUSY
+from colonnade.rows import BUSY, in_filter
 from colonnade.savepoints import Savepoints, savepoint_name
 from colonnade.sql.messages import user_rows
 from colonnade.sql.statement import Statement
 from colonnade.store.presence import Presence, register, unregister
+from colonnade.store.switches import FOREIGN_KEYS, switched
 from colonnade.watch import run_seen
 
 if TYPE_CHECKING:
@@ -325,6 +326,23 @@ class Session:
         if isinstance(error, apsw.BindingsError | apsw.AuthError):
             return False
         return isinstance(error, apsw.Error) or hasattr(error, "sqlite_errorcode")
+
+    def varies(self, plan: Plan) -> bool:
+        """Whether a virtual table may compare with values that only the run of the statement knows."""
+        plan.varying = plan.varying or self.store.varying
+        self.store.varying = False
+        return plan.varying
+
+    def reads_again(self, error: BaseException | None) -> bool:
+        """Whether a statement that failed so goes well when it is prepared and run again: a virtual table was to
+        compare with a text that is not UTF-8, which SQLite from now on does itself.
+        """
+        if self._columns is None or not in_filter(error):
+            return False
+        self.store.constants_only = True
+        with switched(self.db, FOREIGN_KEYS, not self.foreign_keys()):
+            pass  # SQLite prepares each statement anew after a switch
+        return True
 
     @contextmanager
     def unseen(self, plan: Plan, parameters: Any) -> Iterator[None]:

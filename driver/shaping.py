@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,9 @@ import apsw
 
 from colonnade.converters import PARSE_COLNAMES, for_columns, shown_name
 from colonnade.plan import Columns, Description, Plan, describe
-from colonnade.rows import Converters, bytes_of_texts, with_texts
+from colonnade.rows import Converters, Rereading, bytes_of_texts, with_texts
 from colonnade.statements import Statements
+from colonnade.watch import program_cursor
 
 _READ = frozenset({"SELECT", "VALUES", "WITH"})
 
@@ -47,6 +49,20 @@ class Shaping(Statements):
     def _converters(self, plan: Plan) -> Converters | None:
         """The converters of the columns of a plan, as they are registered now."""
         return for_columns(plan.columns, self._detect_types) if self._detect_types else None
+
+    def _rereadable(self, rows: Iterator[Any], plan: Plan, parameters: Any) -> Iterator[Any]:
+        """The rows of a query, which is run again where a text that is not UTF-8 is in the way of them."""
+        if not (self._plain or plan.dml) and self._session.varies(plan):
+            rows = Rereading(rows, lambda: self._run_again(plan, parameters))
+        if not self._raw:
+            rows = Rereading(rows, lambda: self._reread(plan, parameters))
+        return rows
+
+    def _run_again(self, plan: Plan, parameters: Any) -> Iterator[Any] | None:
+        """The same rows once more, after a failure that does not come again; None after another."""
+        if not self._session.reads_again(sys.exception()):
+            return None
+        return program_cursor(self._db).execute(plan.text, parameters)
 
     def _reread(self, plan: Plan, parameters: Any) -> Iterator[Any] | None:
         """The rows of a query again, with texts that are not UTF-8; None for what only its first run can give."""

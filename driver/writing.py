@@ -156,7 +156,8 @@ class Writing:
             session.connection._prepare(plan.text)
             return 0
         rows = chain((first,), rows)
-        if not session.router.looks_at(statement):
+        reads = "select" in plan.text.lower()  # and so may have to be run again: see Session.reads_again
+        if not (reads or session.router.looks_at(statement)):
             ready = self.make_ready(statement, ())
             with session.instead(plan, self._as_run(plan, ready), None) as run:
                 count = cursor._run_many(run, rows)
@@ -182,7 +183,12 @@ class Writing:
                     return done
                 ready = self.make_ready(statement, _adapted(parameters))
             with session.instead(plan, self._as_run(plan, ready), parameters) as run:
-                count = cursor._run_many(run, iter((row,)))
+                try:
+                    count = cursor._run_many(run, iter((row,)))
+                except UnicodeDecodeError as error:
+                    if not session.reads_again(error):
+                        raise
+                    count = cursor._run_many(run, iter((row,)))
             self.after(statement, ready)
         return count
 

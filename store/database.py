@@ -48,6 +48,8 @@ class Store:
 
     batch_size    rows in a batch as the user wishes; 0 leaves it to the write hints
     atomic        a block of the store's own statements that is undone as a whole
+    varying       xBestIndex lets xFilter compare with values that only the run of a statement knows
+    constants_only  it does not do so any more: one was a text that is not UTF-8, which no Python code can be given
     explains      words for a plan of the virtual table, while a statement is explained and not run
     registered    whether the connection knows the module of virtual tables already (`presence`)
     spans         what the connection's work is told by; its own unless they are given
@@ -73,6 +75,7 @@ class Store:
         self._memory_limit = memory_limit
         self._schemas: dict[str, tuple[int | None, dict[str, ColumnTable]]] = {}
         self.epoch = 0  # another one each time the tables are looked at anew
+        self.varying = self.constants_only = False
         self.explains: Callable[[ColumnTable, str], str] | None = None
         self._warned: set[str] = set()
         self._names_moved = False  # see `renamed`

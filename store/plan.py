@@ -182,8 +182,12 @@ def narrowed(span: RowidRange | None, op: Op, value: SQLiteValue, *, certain: bo
     return RowidRange(first, last) if first <= last else None
 
 
-def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
-    """Chooses the plan for one set of usable constraints, and says what it costs."""
+def best_index(table: ColumnTable, info: apsw.IndexInfo, *, constants_only: bool) -> bool:
+    """Chooses the plan for one set of usable constraints, and says what it costs.
+
+    constants_only  see Store
+    Returns whether a constraint is used whose value only the run of the statement knows
+    """
     alias = table.alias_position
     positions = _wanted(info.colUsed, len(table.columns), alias)
     look_up: int | None = None
@@ -194,7 +198,7 @@ def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
             continue
         code = info.get_aConstraint_op(i)
         op, position = _OPS.get(code), info.get_aConstraint_iColumn(i)
-        if op is None or _is_unreadable(info, i):
+        if op is None or _is_unreadable(info, i, constants_only=constants_only):
             continue
         if position == alias:
             position = ROWID
@@ -213,7 +217,7 @@ def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
         _set_cost(table, info, terms)
         if key:
             info.estimatedRows, info.estimatedCost = 1, _KEY_COST
-        return
+        return any(not term.certain for term in terms)
     for term in range(info.nConstraint):
         info.set_aConstraintUsage_argvIndex(term, 0)
     info.set_aConstraintUsage_argvIndex(look_up, 1)
@@ -221,6 +225,7 @@ def best_index(table: ColumnTable, info: apsw.IndexInfo) -> None:
     if not table.unchecked_groups():  # rows that are not validated may share a rowid
         info.idxFlags = apsw.SQLITE_INDEX_SCAN_UNIQUE
     info.estimatedRows, info.estimatedCost = 1, _LOOK_UP_COST
+    return info.get_aConstraint_rhs(look_up) is None
 
 
 def _whole_key(table: ColumnTable, terms: Sequence[Term]) -> tuple[int, ...]:
@@ -248,13 +253,13 @@ def _term(info: apsw.IndexInfo, i: int, op: Op, position: int, argument: int, co
     )
 
 
-def _is_unreadable(info: apsw.IndexInfo, i: int) -> bool:
-    """Whether the value compared with is a text that is not UTF-8, which no Python code can be given."""
+def _is_unreadable(info: apsw.IndexInfo, i: int, *, constants_only: bool) -> bool:
+    """Whether the value compared with is, or may be, a text that is not UTF-8, which no Python code can be given."""
     try:
-        info.get_aConstraint_rhs(i)
+        unknown = info.get_aConstraint_rhs(i) is None
     except UnicodeDecodeError:
         return True
-    return False
+    return constants_only and unknown and _OPS[info.get_aConstraint_op(i)] not in (Op.NULL, Op.NOT_NULL)
 
 
 def _wanted(used: set[int], count: int, alias: int | None) -> tuple[int, ...]:

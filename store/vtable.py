@@ -64,7 +64,9 @@ class VirtualTable:
         return found
 
     def BestIndexObject(self, info: apsw.IndexInfo) -> bool:  # noqa: N802 - the names are apsw's
-        best_index(self.table(), info)
+        store = self._store
+        if best_index(self.table(), info, constants_only=store.constants_only):
+            store.varying = True
         if self._store.explains is not None:
             info.idxStr = self._store.explains(self.table(), info.idxStr or "")
         return True

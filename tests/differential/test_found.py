@@ -533,3 +533,81 @@ def test_a_write_that_is_only_explained_changes_no_row(
         db.close()
     assert found[0] == found[1]
     assert found[0] == [(3 if statement.startswith("SELECT") else 0, 3)]
+
+
+@pytest.mark.parametrize("before", [(), ("BEGIN",)])
+@pytest.mark.parametrize("storage_format", ["column", "auto"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        *(
+            "SELECT a, v FROM t, u WHERE k = b ORDER BY a",
+            "SELECT a FROM t LEFT JOIN u ON u.rowid = b ORDER BY a",
+        ),
+        "SELECT a FROM t ORDER BY (SELECT max(v) FROM u WHERE k >= t.b)",
+        "SELECT a, (SELECT count(*) FROM u WHERE k >= t.b) FROM t",
+        "UPDATE t SET a = (SELECT count(*) FROM u WHERE k >= t.b)",
+        "UPDATE t SET a = (SELECT count(*) FROM u WHERE k >= t.b) RETURNING a",
+        *(
+            "DELETE FROM t WHERE EXISTS(SELECT 1 FROM u WHERE k > t.b)",
+            "INSERT INTO t SELECT 7, v FROM t JOIN u ON k = b",
+        ),
+        Step("given", "UPDATE t SET a = ? + (SELECT count(*) FROM u WHERE k >= t.b)", [(1,), (2,)], "many"),
+    ],
+)
+def test_a_row_is_looked_for_by_a_text_of_another_that_is_not_utf8(
+    statement: str | Step, storage_format: str, before: tuple[str, ...]
+) -> None:
+    """apsw can give no such text to xFilter, before the first row or between rows."""
+    assert_equal(
+        *("CREATE TABLE t(a, b TEXT)", "CREATE TABLE u(k PRIMARY KEY, v TEXT)"),
+        "INSERT INTO u VALUES('x', 'y'), (CAST(x'ff' AS TEXT), 'w'), ('z', 'q')",
+        *(
+            "INSERT INTO t VALUES(1, 'x'), (2, CAST(x'ff' AS TEXT)), (3, 'z')",
+            Step("freeze", "u", "main", "freeze"),
+        ),
+        *(*before, statement, statement, _COUNTERS, "SELECT a, hex(b) FROM t"),
+        storage_format=storage_format,
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["INSERT INTO t(a b) VALUES(?, ?)", "INSERT INTO t(a, b,) VALUES(?, ?)", "INSERT INTO t() VALUES(?, ?)"],
+)
+def test_a_list_of_columns_that_is_wrong_is_an_error(text: str) -> None:
+    rows = [(1, 2), (3, 4), (5, 6), (7, 8)]
+    assert_equal(
+        "CREATE TABLE t(a, b)", "INSERT INTO t VALUES(1, 2), (3, 4)", Step("given", text, rows, "many")
+    )
+
+
+@pytest.mark.parametrize(
+    "collations", [("NOCASE", "BINARY"), ("NOCASE", "NOCASE"), ("RTRIM", "RTRIM"), ("BINARY", "NOCASE")]
+)
+def test_a_row_is_its_own_parent_only_if_both_texts_are_the_same(collations: tuple[str, str]) -> None:
+    key, reference = collations
+    made = f"CREATE TABLE t(a TEXT COLLATE {key} PRIMARY KEY, b TEXT COLLATE {reference} REFERENCES t)"
+    for rows in (
+        [("x", "x"), ("B", "B"), ("C", "c")],
+        [("x", "x"), ("B", "b"), ("C", "C")],
+        [("x", "x"), ("y", "y "), ("z", "z")],
+        [("x", "x"), ("y", "X"), ("z", "y ")],
+    ):
+        insert = Step("given", "INSERT INTO t VALUES(?, ?)", rows, "many")
+        assert_equal(made, "INSERT INTO t VALUES('m', NULL), ('n', 'm')", insert, "SELECT * FROM t")
+
+
+@pytest.mark.parametrize(("place", "name"), [("t", "t"), ("main.t", "t"), ('aux."it\'s"', '"it\'s"')])
+@pytest.mark.parametrize("upsert", ["", " ON CONFLICT(a) DO UPDATE SET b = excluded.b"])
+@pytest.mark.parametrize("returned", ["", " RETURNING {}.a"])
+def test_a_column_that_is_not_there_is_told_as_the_statement_calls_the_table(
+    place: str, name: str, upsert: str, returned: str
+) -> None:
+    returning = returned.format(name)
+    assert_equal(
+        *(f"CREATE TABLE {place}(a UNIQUE, b)", f"INSERT INTO {place} VALUES(1, 2), (3, 4)"),
+        f"INSERT INTO {place}(a, b, e) VALUES(1, 2, 3){upsert}{returning}",
+        f"UPDATE {place} SET e = 3{returning}",
+        attached=True,
+    )
