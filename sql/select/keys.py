@@ -207,7 +207,7 @@ def _pair(left: Vector, right: Vector, collation: str) -> tuple[IntArray, IntArr
     rights = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
     lefts[~left.valid()] = -1
     rights[~right.valid()] = -1
-    return lefts, rights, len(words)
+    return lefts, rights, max(1, len(words))
 
 
 def _offset(values: npt.NDArray[Any], vector: Vector, low: int, high: int) -> IntArray:

@@ -61,7 +61,7 @@ def _like_parts(data: Any, parts: list[str]) -> Any:
         if first and last:
             long_enough = pc.greater_equal(pc.binary_length(folded), len(first) + len(last))
             return pc.and_(found, long_enough)
-        return pc.is_valid(data) if found is None else found
+        return pc.starts_with(data, "") if found is None else found  # NULL stays NULL
     if len(inner) == 1 and not first and not last:
         return pc.match_substring(folded, inner[0])
     pattern = ".*".join(map(_escaped, (first, *inner, last)))
