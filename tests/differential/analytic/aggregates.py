@@ -42,9 +42,7 @@ def aggregate(maker: Maker, *, alone: bool) -> Expr:
             f"{r.choice(('count', 'count', 'sum'))}(DISTINCT {inner}){filtered}", "int", leeway=SUMMED
         )
     if form == "extreme":
-        inner = maker.anything(1)
-        if not alone and inner.family not in ("int", "date"):
-            inner = maker.number(1, tame=True)
+        inner = maker.anything(1) if alone else maker.plain()
         return Expr(f"{r.choice(('min', 'max'))}({inner.sql}){filtered}", inner.family)
     if form == "concat":
         return _concatenated(maker, filtered, alone=alone)

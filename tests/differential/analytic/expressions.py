@@ -108,6 +108,12 @@ class Maker:
             return self.r.choice(self.scope)
         return self.r.choice(fitting)
 
+    def plain(self, family: str = "") -> Expr:
+        """A column of which equal values are the same, of a family if there is one; else a number."""
+        plain = [column for column in self.scope if column.kind in ("small", "flag", "date", "stamp")]
+        plain = [column for column in plain if column.family == family] or plain
+        return self.r.choice(plain) if plain else Expr("1", "int")
+
     def like_in(self, column: Expr) -> str:
         """A value that the column has, or could have."""
         return self.text.value(self.sample(column))

@@ -204,7 +204,7 @@ class Asker:
         source = self.sources.any()
         maker = self.maker(source)
         if source.joins > 1:  # which of equal values is shown depends on the order of the join
-            shown = [self.plain(source) for _ in range(self.r.choice((1, 2)))]
+            shown = [maker.plain() for _ in range(self.r.choice((1, 2)))]
         else:
             shown = [maker.anything(1) for _ in range(self.r.choice((1, 1, 2)))]
         shown = [Expr(f"{expr.sql} AS k{number}", expr.family) for number, expr in enumerate(shown)]
@@ -214,12 +214,6 @@ class Asker:
             [(f"k{number}", f"k{number}") for number in range(len(shown))] if self.r.random() < 0.5 else []
         )
         return self.finish(select, "any" if source.joins > 1 else self.scanned(source, where), terms)
-
-    def plain(self, source: Source, family: str = "") -> Expr:
-        """A column of which equal values are the same, if there is one of a family that."""
-        plain = [column for column in source.scope if column.kind in ("small", "flag", "date", "stamp")]
-        plain = [column for column in plain if column.family == family] or plain
-        return self.r.choice(plain) if plain else Expr("1", "int")
 
     def total(self) -> Query:
         self.text.kinds.add("aggregate")
@@ -239,7 +233,7 @@ class Asker:
         where = self.where(source, maker, 0.5)
         alone = self.scanned(source, where) == "exact"
         if not alone or r.random() < 0.6:
-            keys = [self.plain(source) for _ in range(r.choice((1, 1, 2)))]
+            keys = [maker.plain() for _ in range(r.choice((1, 1, 2)))]
             if r.random() < 0.3:
                 keys[0] = self.derived_key(keys[0])
         else:
@@ -320,9 +314,7 @@ class Asker:
             source = self.sources.single() if self.r.random() < 0.8 else self.sources.derived(head=False)
             maker = self.maker(source)
             # Elsewhere it is not decided which of two equal values is shown, 1 or 1.0 say.
-            columns = [
-                maker.column(f) if operator == "UNION ALL" else self.plain(source, f) for f in families
-            ]
+            columns = [maker.column(f) if operator == "UNION ALL" else maker.plain(f) for f in families]
             shown = [f"{column.sql} AS k{number}" for number, column in enumerate(columns)]
             parts.append(f"SELECT {', '.join(shown)} FROM {source.text}{self.where(source, maker, 0.5)}")
         body = f" {operator} ".join(parts)

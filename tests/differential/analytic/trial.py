@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -67,7 +68,7 @@ class Trial:
             ranked = self._ranked(query)
             if not _alike(query, expected["rows"], expected["rows"], ranked):
                 return Difference("-", "SQLite's answer is not what was worked out", ranked, expected["rows"])
-        taken = self._taken()
+        taken, fallen = stats(self.ours.db)
         for switch in _SWITCHES:
             self.ours.db.execute(f"PRAGMA vectorized = {switch}")
             try:
@@ -75,15 +76,17 @@ class Trial:
             except Exception as error:
                 return Difference(switch, "crash", expected.get("rows"), repr(error))
             if switch == "on" and counts is not None:
-                counts.note(query.kinds, failed="error" in expected, vectorised=self._taken() > taken)
+                now_taken, now_fallen = stats(self.ours.db)
+                counts.note(
+                    query.kinds,
+                    failed="error" in expected,
+                    vectorised=now_taken - taken,
+                    reasons=now_fallen - fallen,
+                )
             found = self._apart(query, expected, got, ranked)
             if found is not None:
                 return Difference(switch, *found)
         return None
-
-    def _taken(self) -> int:
-        """How many queries were vectorised."""
-        return vectorised(self.ours.db)
 
     def _ranked(self, query: Query) -> list[tuple[Any, Row]] | None:
         """All rows before LIMIT with their ranks; None where the order is decided, or is not."""
@@ -108,9 +111,15 @@ class Trial:
         return None
 
 
-def vectorised(database: colonnade.Connection) -> int:
-    """How many queries of a connection were vectorised."""
-    return 0
+def stats(database: colonnade.Connection) -> tuple[int, Counter[str]]:
+    """How many queries of a connection were vectorised, and why how many others were not."""
+    taken, fallen = 0, Counter[str]()
+    for outcome, reason, count in database.execute("PRAGMA vectorized_stats"):
+        if outcome == "taken":
+            taken += count
+        else:
+            fallen[reason] += count
+    return taken, fallen
 
 
 def _tied(one: Any, other: Any) -> bool:
