@@ -198,15 +198,17 @@ class SetWrite:
             self._db.execute(f"EXPLAIN {text}", self._params)
             self._plan.was_read = True
 
-    def _found(self) -> Iterator[list[tuple[Any, ...]]]:
-        """What the query gives, some rows at a time."""
+    def _found(self) -> Iterator[list[list[Any]]]:
+        """What the query gives, as columns, some rows at a time: one flat list, as many tuples at once would have
+        the garbage collector look at all of them again and again."""
+        width = 1 + len(self._plan.columns)
         params = self._params
         values = params if isinstance(params, Mapping) else tuple(params)[: self._plan.parameters[0]]
         cursor = self._db.cursor()
         try:
             cursor.execute(self._plan.query, values)
-            while rows := list(islice(cursor, _READ_ROWS)):
-                yield rows
+            while flat := list(chain.from_iterable(islice(cursor, _READ_ROWS))):
+                yield [flat[at::width] for at in range(width)]
         finally:
             cursor.close(True)
 
@@ -218,9 +220,7 @@ class SetWrite:
         span = rowid_range(plan.bounds, self._params) if plan.bounds else None
         if span is not None:
             return delete.span(*span)
-        return delete.rows(
-            np.fromiter((row[0] for row in rows), np.int64, len(rows)) for rows in self._found()
-        )
+        return delete.rows(np.array(rowids, np.int64) for (rowids,) in self._found())
 
     # --- UPDATE ----------------------------------------------------------------------------------------------
 
@@ -228,33 +228,34 @@ class SetWrite:
         found = self._found()
         if not self._plan.once:
             return self._update_many(found)
-        first, second = next(found, []), next(found, [])
-        if not second and len(first) <= self.few:
-            self._table.thaw(np.array([row[0] for row in first], np.int64))
-            self._update_hot(first)
-            return len(first)
-        return self._update_many(chain(filter(None, (first, second)), found))
+        first, second = next(found, None), next(found, None)
+        if first is None:
+            return 0
+        if second is None and len(first[0]) <= self.few:
+            self._table.thaw(np.array(first[0], np.int64))
+            self._update_hot(list(zip(*first, strict=True)))
+            return len(first[0])
+        return self._update_many(chain([first], [] if second is None else [second], found))
 
-    def _update_many(self, found: Iterable[list[tuple[Any, ...]]]) -> int:
+    def _update_many(self, found: Iterable[list[list[Any]]]) -> int:
         table, definition = self._table, self._plan.table
         groups, regrouping, count = table.groups(), Regrouping(table), 0
         news = _NewValues(self._db, table, definition, self._plan.columns, regrouping)
         hot: list[tuple[Any, ...]] = []
-        for rows in found:
-            count += len(rows)
-            rowids, *values = zip(*rows, strict=True)
+        for rowids, *values in found:
+            count += len(rowids)
             numbers = np.array(rowids, np.int64)
             columns = [
                 apply_affinity(from_python(part), definition.column(name).affinity)
                 for name, part in zip(self._plan.columns, values, strict=True)
             ]
-            frozen = np.zeros(len(rows), bool)
+            frozen = np.zeros(len(rowids), bool)
             for group in groups:
                 positions, among = table.look_up(group).positions(numbers)
                 if len(among):
                     news.add(group, positions, [column.take(among) for column in columns])
                     frozen[among] = True
-            hot += (rows[at] for at in np.flatnonzero(~frozen).tolist())
+            hot += [(rowids[at], *(part[at] for part in values)) for at in np.flatnonzero(~frozen).tolist()]
             news.flush(int(numbers[-1]))
         news.flush(None)
         regrouping.finish()
