@@ -82,7 +82,9 @@ def child(contender: str, db: Path, case: Case) -> dict[str, float]:
         raise SystemExit(f"{contender}: {changed} rows changed of {rows}, {left} are left")
     figures["chunks"] = chunks(connection, contender) - put
     if contender == "colonnade":
-        figures["row_part"] = connection._session.store.table(case.table).row_part.count()
+        report = connection.execute(f"PRAGMA storage_report({case.table})")
+        names = [column[0] for column in report.description]
+        figures["row_part"] = dict(zip(names, report.fetchone(), strict=True))["row_part_rows"]
     return figures
 
 
