@@ -22,6 +22,8 @@ from colonnade.sql.select.relation import Relation
 from colonnade.sql.select.terms import Aggregate, Column, Term
 from colonnade.sql.select.vector import (
     NUMBERS,
+    SAMPLE_ROWS,
+    BoolArray,
     NotVectorizable,
     Vector,
     concat,
@@ -63,7 +65,13 @@ class Grouping:
         groups = grouped(keys, rows.count)
         places = pa.array(groups.firsts)
         extra = [full(term, rows, values).take(places) for term in self._extra]
-        states = [_state(aggregate, rows, values, groups) for aggregate in self._aggregates]
+        known: dict[tuple[object, ...], list[Vector]] = {}  # sum() and avg() of the same have the same state
+        states = []
+        for aggregate in self._aggregates:
+            key = _state_key(aggregate)
+            if key not in known:
+                known[key] = _state(aggregate, rows, values, groups)
+            states.append(known[key])
         return Partial(groups.count, [*(key.take(places) for key in keys), *extra], states)
 
     def merged(self, partials: Sequence[Partial]) -> Partial:
@@ -114,6 +122,11 @@ def empty_value(aggregate: Aggregate) -> Vector:
     if aggregate.name == "total":
         return Vector(Kind.REAL, pa.array([0.0]))
     return nulls(1)
+
+
+def _state_key(aggregate: Aggregate) -> tuple[object, ...]:
+    name = "sum" if aggregate.name in ("sum", "avg", "total") else aggregate.name
+    return name, aggregate.operands, aggregate.distinct, aggregate.condition
 
 
 # --- states ----------------------------------------------------------------------------------------------------
@@ -196,14 +209,24 @@ def _sum(vector: Vector, numbers: IntArray, count: int) -> Vector:
         raise NotVectorizable("a sum that is no number")
     if vector.kind is Kind.REAL:
         return Vector(Kind.REAL, pa.array(sums, mask=missing))
-    whole = whole_of(vector)
-    mask = np.full(len(data), whole) if isinstance(whole, bool) else whole.to_numpy(zero_copy_only=False)
-    integral = np.bincount(numbers, weights=~mask, minlength=count) == 0
+    integral = _integral(vector, numbers, count, missing)
     if integral.any() and float(np.abs(data).max()) * len(data) > EXACT_INT:
         within = np.bincount(numbers, weights=np.abs(data), minlength=count)
         if (within[integral] > EXACT_INT).any():
             raise NotVectorizable("a sum of integers beyond 2**53 in a column of decimals")
     return Vector(Kind.NUMERIC, pa.array(sums, mask=missing), pa.array(integral))
+
+
+def _integral(vector: Vector, numbers: IntArray, count: int, missing: BoolArray) -> BoolArray:
+    """The groups of which all values are INTEGER. Most often a few rows show that there is none."""
+    for rows in (SAMPLE_ROWS, len(vector)):
+        part = vector if rows >= len(vector) else vector.slice(0, rows)
+        whole = whole_of(part)
+        mask = np.full(len(part), whole) if isinstance(whole, bool) else whole.to_numpy(zero_copy_only=False)
+        real = np.bincount(numbers[: len(part)], weights=~mask, minlength=count) > 0
+        if (real | missing).all():
+            break
+    return ~real
 
 
 def _integer_sums(values: npt.NDArray[np.int64], numbers: IntArray, count: int) -> IntArray:

@@ -171,8 +171,7 @@ class BlockRun:
         relation = Relation.of(first, left.pop(first))
         joined, edges = {first}, list(self._conditions.edges)
         while left:
-            near = [n for n in left if any(edge.other(n) in joined for edge in edges)]
-            number = min(near or left, key=lambda each: left[each].count)
+            number = self._next(relation, left, edges)
             here = [edge for edge in edges if edge.other(number) in joined]
             edges = [edge for edge in edges if edge not in here]
             relation = self._join(relation, number, left.pop(number), here)
@@ -180,6 +179,27 @@ class BlockRun:
             relation, waiting = self._apply(relation, joined, waiting)
             self._run.checkpoint()
         return self._apply(relation, joined, waiting)
+
+    def _next(self, relation: Relation, left: dict[int, Frame], edges: Sequence[Edge]) -> int:
+        """The source to join next: one that matches each row once, else the one with the fewest pairs."""
+        near = {n: [e for e in edges if e.other(n) in relation.parts] for n in left}
+        once = [n for n, here in near.items() if here and self._is_unique(n, here)]
+        if once:
+            return min(once, key=lambda number: left[number].count)
+        tied = [n for n, here in near.items() if here]
+        if len(tied) > 1:
+            return min(tied, key=lambda n: self._pairs(relation, n, left[n], near[n]))
+        return tied[0] if tied else min(left, key=lambda number: left[number].count)
+
+    def _is_unique(self, number: int, edges: Sequence[Edge]) -> bool:
+        """Whether equality with these edges finds one row of the source at most."""
+        table = self._sources[number].table
+        columns = {term.position for edge in edges if isinstance(term := edge.side(number), Column)}
+        keys = () if table is None else table.keys
+        return any({table.column_position(name) for name in key.columns} <= columns for key in keys if table)
+
+    def _pairs(self, relation: Relation, number: int, frame: Frame, edges: Sequence[Edge]) -> int:
+        return int(self._matches(relation, Relation.of(number, frame), number, edges).counts.sum())
 
     def _join(self, relation: Relation, number: int, frame: Frame, edges: Sequence[Edge]) -> Relation:
         other = Relation.of(number, frame)
@@ -281,15 +301,17 @@ class BlockRun:
             if relation.count:
                 yield grouping.partial(relation, self._values)
             return
+        merged: list[Partial] = []
         waiting: list[Partial] = []
         count = 0
         for partial in in_order(lambda batch: grouping.partial(batch, self._values), rows):
             waiting.append(partial)
             count += partial.count
-            if count > _PARTIALS and len(waiting) > 1:
-                waiting = [grouping.merged(waiting)]
-                count = waiting[0].count
-        yield from waiting
+            # As many new groups as old ones each time: so each is merged a logarithm of times.
+            if count > max(_PARTIALS, sum(part.count for part in merged)):
+                merged = [grouping.merged([*merged, *waiting])]
+                waiting, count = [], 0
+        yield from (*merged, *waiting)
 
     def _streamed(self) -> Iterator[Rows] | None:
         """The rows of a lone table as they are read; None where there is more to do with them."""

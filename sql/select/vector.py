@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from colonnade.store.values import (
 BoolArray = npt.NDArray[np.bool_]
 NUMBERS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC})
 TEXTS = frozenset({Kind.TEXT, Kind.DATE, Kind.DATETIME})
+SAMPLE_ROWS = 4096
 Whole = Any  # which numbers are INTEGER: True for all, False for none, or a boolean array (of a constant, a scalar)
 
 
@@ -95,18 +97,22 @@ class Vector:
         """The values at these places; NULL for a NULL place."""
         if self.constant:
             raise AssertionError("a constant has no places")
-        whole = self._whole
-        if whole is not None:
-            whole = pc.fill_null(self.whole.take(places), False)
+        whole = None
+        if self._whole is not None:
+            whole = partial(_taken, self, places)
         return Vector(self.kind, self.data.take(places), whole, truth=self.truth)
 
     def filter(self, mask: pa.Array) -> Vector:
         """The values where the mask is true."""
-        whole = None if self._whole is None else self.whole.filter(mask)
+        whole = None if self._whole is None else (lambda: self.whole.filter(mask))
         return Vector(self.kind, self.data.filter(mask), whole, truth=self.truth)
 
     def slice(self, start: int, count: int) -> Vector:
-        whole = None if self._whole is None else self.whole.slice(start, count)
+        whole = None
+        if isinstance(self._whole, Both):
+            whole = Both(*(v if v.constant else v.slice(start, count) for v in self._whole.operands))
+        elif self._whole is not None:
+            whole = self.whole.slice(start, count)
         return Vector(self.kind, self.data.slice(start, count), whole, truth=self.truth)
 
     def valid(self) -> BoolArray:
@@ -114,6 +120,23 @@ class Vector:
         if not self.data.null_count:
             return np.ones(len(self.data), bool)
         return np.asarray(self.data.is_valid().to_numpy(zero_copy_only=False), bool)
+
+
+def _taken(vector: Vector, places: pa.Array) -> pa.Array:
+    return pc.fill_null(vector.whole.take(places), False)
+
+
+class Both:
+    """What is INTEGER of a result: where all operands are. Worked out when it is asked for."""
+
+    __slots__ = ("operands",)
+
+    def __init__(self, *operands: Vector) -> None:
+        self.operands = operands
+
+    def __call__(self) -> Whole:
+        one, other = self.operands
+        return both(whole_of(one), whole_of(other))
 
 
 def constant(value: SQLiteValue) -> Vector:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from colonnade.sql.select.rules.base import Operands
 from colonnade.sql.select.vector import (
     NUMBERS,
+    Both,
     NotVectorizable,
     Vector,
     both,
@@ -58,7 +59,7 @@ def combine(left: Vector, right: Vector, checked: Kernel, real: Kernel) -> Vecto
         return Vector(Kind.REAL, numbers_only(data))
     data = real(doubles(left, exact=True), doubles(right, exact=True))
     check_exact(data)
-    return Vector(Kind.NUMERIC, data, lambda: both(whole_of(left), whole_of(right)))
+    return Vector(Kind.NUMERIC, data, Both(left, right))
 
 
 def numbers_only(data: Any) -> Any:
