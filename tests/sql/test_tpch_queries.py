@@ -16,6 +16,7 @@ from colonnade.loader.options import LoadOptions
 from colonnade.loader.tpch import TPCH_DDL, TPCH_PLAIN_DDL, TPCH_TABLES, foreign_key_indexes, generate
 from tests.conftest import load_with_sqlite3, tbl_rows
 from tests.differential.likeness import SUMMED, Row, in_order, in_ranks, ranks, same_value
+from tests.differential.taken import stats
 
 QUERIES = sorted(Path(__file__).parents[2].glob("benchmarks/tpch/q*.sql"))
 DDL = {"specified": TPCH_DDL, "plain": TPCH_PLAIN_DDL}
@@ -75,8 +76,11 @@ def _compare(loaded: Loaded, path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     theirs = loaded.oracle.execute(text)
     names, expected = [column[0] for column in theirs.description], theirs.fetchall()
+    taken, fallen = stats(loaded.ours)
     cursor = loaded.ours.execute(text)
     got = cursor.fetchall()
+    if VECTORISED:
+        assert stats(loaded.ours) == (taken + 1, fallen)
     assert [column[0] for column in cursor.description] == names
     leeways = [SUMMED] * len(names)
     keys = _order(text, names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -17,6 +16,7 @@ from tests.differential.analytic.world import World, world
 from tests.differential.likeness import SUMMED, Row, as_bags, in_order, in_ranks, ranks, same_value
 from tests.differential.model import Step
 from tests.differential.sides import Ours, Outcome, Reference
+from tests.differential.taken import stats
 
 QUERIES = 50  # asked of each world
 _SWITCHES = ("on", "off")
@@ -109,17 +109,6 @@ class Trial:
         if expected["rows"] and expected["names"] != got["names"]:
             return "names", expected["names"], got["names"]
         return None
-
-
-def stats(database: colonnade.Connection) -> tuple[int, Counter[str]]:
-    """How many queries of a connection were vectorised, and why how many others were not."""
-    taken, fallen = 0, Counter[str]()
-    for outcome, reason, count in database.execute("PRAGMA vectorized_stats"):
-        if outcome == "taken":
-            taken += count
-        else:
-            fallen[reason] += count
-    return taken, fallen
 
 
 def _tied(one: Any, other: Any) -> bool:
