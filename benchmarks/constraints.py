@@ -1,6 +1,6 @@
 """Add rows to the loaded TPC-H with every key checked at once: Colonnade with bulk load off, sqlite3, DuckDB.
 
-    python benchmarks/constraints.py --scale 1 [--rows 100000] [--peers adbc,duckdb,sqlite3] [--runs 3]
+    python benchmarks/constraints.py --scale 1 [--rows 100000] [--peers adbc,duckdb,sqlite3] [--runs 3] [--loads]
 
 The rows are new lines of orders drawn at random, at the next line number, each with parts and suppliers of a pair
 drawn at random from partsupp. sqlite3 and Colonnade get them as Python rows by executemany; DuckDB gets an Arrow
@@ -8,6 +8,9 @@ table that is there already, and so does Colonnade by adbc_ingest ("adbc"). Each
 of a database loaded before, with all keys. Seconds and CPU are those of the INSERT and its COMMIT; memory is the peak
 of the process less what it held before. Rows read are keys of the four parents that were decoded or fetched, and a
 probe is a row's key looked up in one of them.
+
+With --loads whole loads of the command line follow, in turn: files only parsed, bulk load on, bulk load off, and PRAGMA
+constraint_check of the loaded database; each a whole process, interpreter start included.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from typing import Any
 
 from load import duckdb as load_duckdb
 from load import executemany_load
+from load import run_one as load_one
 
 from colonnade.loader.tpch import TPCH_DDL, generate
 
@@ -185,6 +189,31 @@ def run_one(name: str, source: Path, rows_file: Path, scratch: Path) -> dict[str
     return figures
 
 
+LOADS = ("floor", "colonnade", "colonnade-checked", "constraint-check")
+
+
+def whole_loads(runs: int, folder: Path, kept: Path) -> dict[str, dict[str, float]]:
+    """Medians of whole processes, by name."""
+    results: dict[str, list[dict[str, float]]] = {name: [] for name in LOADS}
+    for _ in range(runs):
+        for name in LOADS:
+            results[name].append(load_one(name, kept if name == "constraint-check" else folder))
+    return {
+        name: {figure: statistics.median(run[figure] for run in runs) for figure in ("seconds", "cpu")}
+        for name, runs in results.items()
+    }
+
+
+def show_loads(loads: dict[str, dict[str, float]]) -> None:
+    print(f"{'':20}{'seconds':>10}{'cpu s':>10}")
+    for name, row in loads.items():
+        print(f"{name:20}{row['seconds']:10.2f}{row['cpu']:10.2f}")
+    pairs = (("colonnade", "floor"), ("colonnade-checked", "colonnade"), ("constraint-check", "colonnade"))
+    for name, base in pairs:
+        ratios = (loads[name][figure] / loads[base][figure] for figure in ("seconds", "cpu"))
+        print(f"{name} / {base}: {next(ratios):.2f}, of CPU time {next(ratios):.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--scale", type=float, default=1)
@@ -195,6 +224,7 @@ def main() -> None:
     parser.add_argument(
         "--keep", type=Path, help="folder for the loaded databases (default: a temporary one)"
     )
+    parser.add_argument("--loads", action="store_true", help="compare whole loads too")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--db", type=Path, help=argparse.SUPPRESS)
@@ -221,14 +251,17 @@ def main() -> None:
         for _ in range(args.runs):
             for name in names:
                 results[name].append(run_one(name, stored[name], rows_file, scratch))
+        loads = whole_loads(args.runs, folder, kept) if args.loads else {}
     medians = {
         name: {figure: statistics.median(run[figure] for run in runs) for figure in runs[0]}
         for name, runs in results.items()
     }
     if args.json:
-        print(json.dumps(medians, indent=1))
+        print(json.dumps(medians | loads, indent=1))
         return
     show(args, medians)
+    if args.loads:
+        show_loads(loads)
 
 
 def show(args: argparse.Namespace, medians: dict[str, dict[str, float]]) -> None:

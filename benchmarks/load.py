@@ -82,14 +82,27 @@ def pieces(path: Path, size: int = 8 << 20) -> Iterator[bytes]:
             yield rest
 
 
-def colonnade(folder: Path, db: Path) -> None:
+def colonnade(folder: Path, db: Path, *more: str) -> None:
     """The command line's own load."""
     from colonnade.cli import run_program
 
     schema = db.with_suffix(".sql")
     schema.write_text(TPCH_DDL)
-    sys.argv = ["colonnade", "load", str(db), "--schema", str(schema), "--json", str(folder)]
+    sys.argv = ["colonnade", "load", str(db), "--schema", str(schema), "--json", *more, str(folder)]
     run_program()
+
+
+def colonnade_checked(folder: Path, db: Path) -> None:
+    """The same with bulk load off: keys are looked up piece by piece before rows are stored."""
+    colonnade(folder, db, "--no-bulk-load")
+
+
+def constraint_check(folder: Path, db: Path) -> None:
+    """All keys of the loaded database, which lies in `folder`, once more."""
+    import colonnade as driver
+
+    connection = driver.connect(str(folder / "colonnade.db"))
+    assert connection.execute("PRAGMA constraint_check").fetchall() == []
 
 
 def rows_of(path: Path) -> Iterator[list[str]]:
@@ -173,6 +186,8 @@ CONTENDERS: dict[str, Callable[[Path, Path], object]] = {
     "floor": floor,
     "colonnade": colonnade,
     "colonnade-executemany": colonnade_executemany,
+    "colonnade-checked": colonnade_checked,
+    "constraint-check": constraint_check,
     "duckdb": duckdb,
     "duckdb-nokeys": duckdb_nokeys,
     "duckdb-then-sql": duckdb_then_sql,

@@ -11,20 +11,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.loader.keysource import NO_INTS, Segment
 from colonnade.store.keycode import Mask, integers, key_bytes
+from colonnade.store.keyhash import hash_bytes
 from colonnade.store.values import Column, IntArray
 
-WordArray = npt.NDArray[np.uint64]
 IntRange = tuple[int, int]
-
-_WORDS = 8  # of a key's bytes, this many words of 8 are hashed one by one; a longer tail as a polynomial
-_HASHED_ROWS = 16_384  # at a time: scratch arrays stay in the second-level cache
-_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,69 +140,3 @@ class HashCoder:
             rows = np.flatnonzero(keys.is_valid().to_numpy(zero_copy_only=False))
             keys = keys.take(pa.array(rows))
         return Codes(hash_bytes(keys), rows, None, keys)
-
-
-def hash_bytes(keys: pa.Array) -> IntArray:
-    """A 64-bit hash of each byte string, (n,) int64; `keys` is a binary array without nulls.
-
-    Cost: for keys of up to 64 bytes some 10 ns a row and word, without a loop over rows.
-    """
-    hashes = np.empty(len(keys), np.int64)
-    for start in range(0, len(keys), _HASHED_ROWS):
-        hashes[start : start + _HASHED_ROWS] = _hash_some(keys.slice(start, _HASHED_ROWS))
-    return hashes
-
-
-def _hash_some(keys: pa.Array) -> IntArray:
-    """The same for a few thousand."""
-    _, offset_buffer, data = keys.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int32)[keys.offset : keys.offset + len(keys) + 1]
-    base = int(offsets[0])
-    raw = (
-        np.frombuffer(data, np.uint8)[base : int(offsets[-1])] if data is not None else np.zeros(0, np.uint8)
-    )
-    starts = (offsets[:-1] - base).astype(np.int64)
-    lengths = np.diff(offsets).astype(np.int64)
-    state = mix(lengths.astype(np.uint64), 0)
-    padded = np.concatenate([raw, np.zeros(8, np.uint8)])
-    words = np.lib.stride_tricks.as_strided(padded.view(), (len(raw) + 1, 8), (1, 1))
-    for word in range(_WORDS):
-        rows = np.flatnonzero(lengths > 8 * word)
-        if not len(rows):
-            break
-        whole = len(rows) == len(lengths)
-        left = (lengths if whole else lengths[rows]) - 8 * word
-        values = words[(starts if whole else starts[rows]) + 8 * word].copy().view("<u8")[:, 0]
-        cut = (np.maximum(8 - left, 0) * 8).astype(np.uint64)
-        values = (values << cut) >> cut if (left < 8).any() else values
-        if whole:
-            state = mix(state ^ values, word + 1)
-        else:
-            state[rows] = mix(state[rows] ^ values, word + 1)
-    _hash_tails(state, raw, starts, lengths)
-    return state.view(np.int64)
-
-
-def _hash_tails(state: WordArray, raw: npt.NDArray[np.uint8], starts: IntArray, lengths: IntArray) -> None:
-    """What is beyond the first words: a polynomial in an odd number modulo 2**64."""
-    rows = np.flatnonzero(lengths > 8 * _WORDS)
-    for first in range(0, len(rows), 4096):
-        some = rows[first : first + 4096]
-        sizes = lengths[some] - 8 * _WORDS
-        ends = np.cumsum(sizes)
-        within = np.arange(ends[-1]) - np.repeat(ends - sizes, sizes)
-        powers = np.cumprod(np.full(int(sizes.max()), _ODD))
-        places = within + np.repeat(starts[some] + 8 * _WORDS, sizes)
-        terms = (raw[places].astype(np.uint64) + np.uint64(1)) * powers[within]
-        state[some] = mix(state[some] ^ np.add.reduceat(terms, ends - sizes), _WORDS + 1)
-
-
-def mix(values: WordArray, salt: int) -> WordArray:
-    """A bijection of the 64-bit words that spreads every bit over all (splitmix64's finaliser)."""
-    mixed = values + np.uint64((int(_ODD) * (salt + 1)) % 2**64)
-    mixed ^= mixed >> np.uint64(30)
-    mixed *= _MIX_1
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= _MIX_2
-    mixed ^= mixed >> np.uint64(31)
-    return mixed

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from colonnade.loader.codes import mix
 from colonnade.store.errors import OperationalError
+from colonnade.store.keyhash import mix
 from colonnade.store.values import IntArray
 
 MAX_PARTITIONS = 64

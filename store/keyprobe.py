@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from colonnade.store.chunk import decode_chunk
 from colonnade.store.errors import Corrupt
 from colonnade.store.keycode import KeySpec, Mask, exact_integers, key_bytes
+from colonnade.store.keyhash import HashedKeys
 from colonnade.store.keyranges import int_range
 from colonnade.store.keyrun import KeyRun, pack, packed, within
 from colonnade.store.scan import live_mask
@@ -27,6 +28,10 @@ from colonnade.store.values import Column, IntArray, Kind
 if TYPE_CHECKING:
     from colonnade.store.pager import RowGroupInfo
     from colonnade.store.table import ColumnTable
+
+_HASHED = (
+    256  # keys of a batch from which on it is cheaper to hash them once than those of each row group anew
+)
 
 
 @dataclass(slots=True)
@@ -66,6 +71,7 @@ class KeyBatch:
         known = [part for part in ints if part is not None]
         self.ints = known if len(known) == len(ints) else None
         self._codes: pa.Array | None = None
+        self._hashed: HashedKeys | None = None
         self._by_code: tuple[list[bytes], IntArray] | None = None
 
     def __len__(self) -> int:
@@ -74,7 +80,7 @@ class KeyBatch:
     @property
     def nbytes(self) -> int:
         """Bytes of the keys, and of what was derived from them."""
-        derived = (self._codes, *(self.ints or ()))
+        derived = (self._codes, self._hashed, *(self.ints or ()))
         columns = sum(int(column.data.nbytes) for column in self.columns)
         return columns + sum(int(part.nbytes) for part in derived if part is not None)
 
@@ -111,10 +117,15 @@ class KeyBatch:
                 found = _among_integers(mine, known)
                 if found is not None:
                     return found
+        held = key_bytes(columns, self.collations)
+        if self._hashed is None and len(self) >= _HASHED:
+            self._hashed = HashedKeys(self.codes)
+        if self._hashed is not None and self._hashed.exact:
+            among = self._hashed.among(held)
+            return among if rows is None else among[rows]
         codes = self.codes if rows is None else self.codes.take(pa.array(rows))
-        mask = pc.is_in(codes, value_set=key_bytes(columns, self.collations), skip_nulls=True)
-        among: Mask = mask.to_numpy(zero_copy_only=False)
-        return among
+        mask: Mask = pc.is_in(codes, value_set=held, skip_nulls=True).to_numpy(zero_copy_only=False)
+        return mask
 
     def firsts(self) -> IntArray:
         """For each key the first position in the batch that has it, (n,) int64."""

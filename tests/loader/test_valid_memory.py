@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from colonnade.loader import codes as codes_module
 from colonnade.loader.checking import Check, ValidateLimits
-from colonnade.loader.codes import HashCoder, hash_bytes
+from colonnade.loader.codes import HashCoder
 from colonnade.loader.gapfree import is_inside, known_runs
 from colonnade.loader.keysource import NO_INTS, KeyRows, Segment, Workers
 from colonnade.loader.lookup import BitMap, ByteMap, SortedCodes, sorted_codes
@@ -27,6 +27,7 @@ from colonnade.loader.uniqueness import check_unique
 from colonnade.loader.violations import Constraint, CountedViolations
 from colonnade.store.errors import OperationalError
 from colonnade.store.keycode import KeySpec, key_bytes
+from colonnade.store.keyhash import hash_bytes
 from colonnade.store.keyindex import key_zone
 from colonnade.store.values import Column, IntArray, SQLiteValue, from_python, to_python
 
