@@ -134,7 +134,7 @@ class _Load:
         db.execute("BEGIN IMMEDIATE")
         churn, timeline = Churn(self.store), Timeline(lambda: report.rows)
         try:
-            with timeline, self.ledger:
+            with timeline, self.ledger, closing(self.quarantine):
                 run_script(db, script, script_path)
                 self._load_all(sources)
                 self._end()

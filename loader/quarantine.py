@@ -97,6 +97,10 @@ class Quarantine:
             rejects.drop_indexes()
         return moved
 
+    def close(self) -> None:
+        """Forget what waits; its temporary file is gone."""
+        self._found.clear()
+
     def _move_from_group(
         self,
         definition: TableDef,
