@@ -15,9 +15,22 @@ ROWID = -1  # the position of a rowid that has no column
 
 
 class Term:
-    """An expression whose names are bound. Equal terms have equal values."""
+    """An expression whose names are bound. Equal terms have equal values.
 
-    __slots__ = ()
+    Terms are looked up all the time, and may be deep: each works its hash out once.
+    """
+
+    __slots__ = ("_hash",)
+    __match_args__: tuple[str, ...] = ()
+    _hash: int
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            found = hash((type(self), *(getattr(self, name) for name in self.__match_args__)))
+            object.__setattr__(self, "_hash", found)
+            return found
 
     @property
     def affinity(self) -> Affinity | None:
@@ -44,6 +57,8 @@ class Term:
 class Column(Term):
     """A column of a source. Sources have numbers of their own all over a query."""
 
+    __hash__ = Term.__hash__
+
     source: int
     position: int
     given: Affinity | None
@@ -62,6 +77,8 @@ class Column(Term):
 class Constant(Term):
     """A value; `kind` is its type's name, as 1 and 1.0 are equal in Python."""
 
+    __hash__ = Term.__hash__
+
     value: Any
     kind: str
 
@@ -70,6 +87,8 @@ class Constant(Term):
 class Parameter(Term):
     """A bound value, by its place among those of the execution."""
 
+    __hash__ = Term.__hash__
+
     number: int
     name: str | None
 
@@ -77,6 +96,8 @@ class Parameter(Term):
 @dataclass(frozen=True, slots=True)
 class Op(Term):
     """An operator or function of the rule table, with what else it needs to know."""
+
+    __hash__ = Term.__hash__
 
     name: str
     operands: tuple[Term, ...]
@@ -106,6 +127,8 @@ class Op(Term):
 class Aggregate(Term):
     """An aggregate function of the rows of a group. `condition`: FILTER."""
 
+    __hash__ = Term.__hash__
+
     name: str
     operands: tuple[Term, ...]
     distinct: bool = False
@@ -123,6 +146,8 @@ class Subquery(Term):
     kind     "exists", "in" (operand IN query), "scalar"
     operand  of IN; the comparison's affinity and collation follow from it and the query's column
     """
+
+    __hash__ = Term.__hash__
 
     kind: str
     query: Query
