@@ -121,6 +121,11 @@ def grouped(vectors: Sequence[Vector], count: int) -> Groups:
 
 def _compact(codes: IntArray, width: int) -> Groups:
     count = len(codes)
+    if count and (codes[1:] >= codes[:-1]).all():  # as keys of tables often are
+        begins = np.flatnonzero(codes[1:] != codes[:-1]) + 1
+        numbers = np.zeros(count, np.int64)
+        numbers[begins] = 1
+        return Groups(np.cumsum(numbers), np.concatenate([[0], begins]))
     if width <= max(_DENSE, 2 * count):
         firsts = np.full(width, -1, np.int64)
         firsts[codes[::-1]] = np.arange(count - 1, -1, -1)
