@@ -87,8 +87,8 @@ class Vector:
         if isinstance(found, bool):
             return int(found)
         if self.kind is Kind.NUMERIC and found is not None:
-            whole = self._whole() if callable(self._whole) else None
-            if whole is None or isinstance(whole, bool | np.bool_):
+            whole = self._whole() if callable(self._whole) else _stored_as_integer(float(found))
+            if isinstance(whole, bool | np.bool_):
                 return int(found) if whole else found
             return int(found) if whole.as_py() else found
         return found
@@ -235,9 +235,14 @@ def whole_of(vector: Vector) -> Whole:
     if not vector.stored:
         return vector.whole
     if vector.constant:
-        return bool(float(vector.data.as_py() or 0.5).is_integer())
+        found = vector.data.as_py()
+        return found is not None and _stored_as_integer(found)
     data = vector.data.fill_null(0.5) if vector.data.null_count else vector.data
     return pa.array(is_integer(data.to_numpy()))
+
+
+def _stored_as_integer(value: float) -> bool:
+    return bool(is_integer(np.array(value)))
 
 
 def both(one: Whole, other: Whole) -> Whole:

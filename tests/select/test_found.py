@@ -57,3 +57,20 @@ def test_a_join_with_texts_that_are_all_null_finds_nothing() -> None:
         "INSERT INTO u VALUES(1, NULL), (2, '1994-05-25')",
     )
     assert_equal("SELECT a, d FROM t LEFT JOIN u ON b = e ORDER BY a", TABLE, ROWS, rows=other)
+
+
+@pytest.mark.parametrize("value", ["242.0", "0.0", "-0.0", "1.5", "1e300", "NULL"])
+@pytest.mark.parametrize("shown", ["n", "n + 1", "n / 2", "coalesce(n, 2)", "-n", "typeof(n)", "n || ''"])
+def test_the_value_of_a_subquery_on_decimals_is_an_integer_where_the_decimal_is(
+    value: str, shown: str
+) -> None:
+    setup = "CREATE TABLE u(d NUMERIC)", f"INSERT INTO u VALUES({value}), (2.5), (3)"
+    inner = "SELECT d FROM u LIMIT 1"
+    assert_equal(f"SELECT {shown} FROM (SELECT ({inner}) AS n FROM t) AS q", TABLE, ROWS, *setup)
+
+
+@pytest.mark.parametrize(
+    "call", ["min(c, 1.0)", "min(1.0, c)", "max(c, 1.0)", "max(1.0, c)", "min(1.0, c, 1.0, 1)"]
+)
+def test_scalar_extremes_of_equal_numbers_have_sqlites_type(call: str) -> None:
+    assert_equal(f"SELECT {call} FROM t", TABLE.replace("c)", "c INTEGER)"), ROWS)

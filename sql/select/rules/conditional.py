@@ -75,7 +75,7 @@ def _nullif(operands: Operands) -> Vector:
 
 
 def _extreme(op: str) -> Callable[[Operands], Vector]:
-    """The scalar min() and max(): NULL if any operand is."""
+    """The scalar min() and max(): NULL if any operand is. Of equal ones, 1 and 1.0 say, min() takes the last."""
 
     def rule(operands: Operands) -> Vector:
         if any(vector.kind is Kind.NULL for vector in operands.vectors):
@@ -99,6 +99,6 @@ RULES: dict[str, Callable[[Operands], Vector]] = {
     "case": _case,
     "coalesce": _coalesce,
     "nullif()": _nullif,
-    "min()": _extreme("<"),
+    "min()": _extreme("<="),
     "max()": _extreme(">"),
 }
