@@ -237,7 +237,8 @@ class GroupReader:
             and self._rowid(start) == first + start
             and self._rowid(stop - 1) == first + stop - 1
         ):
-            return np.arange(first + start, first + stop)  # all between follow from these
+            # All between follow from these; the one behind the last may be no int64.
+            return np.arange(stop - start, dtype=np.int64) + (first + start)
         return rowid_values(self.span(self._rowid_column, start, stop), self.group)
 
     @property

@@ -339,3 +339,20 @@ def test_a_large_row_part_is_read_backward_too(store: Store) -> None:
     table.thaw(np.arange(1, 10_001, 2))
     assert store.db.execute("SELECT rowid, a FROM t ORDER BY rowid DESC").fetchall() == found
     assert store.db.execute("SELECT a FROM t WHERE rowid < 500 ORDER BY rowid DESC LIMIT 1").get == 499
+
+
+@pytest.mark.parametrize("rowids", [[2**63 - 1], [2**63 - 3, 2**63 - 2, 2**63 - 1], [-(2**63), -(2**63) + 1]])
+def test_the_largest_and_the_smallest_rowids_there_are_come_back_from_row_groups(
+    store: Store, rowids: list[int]
+) -> None:
+    """The rowids of a row group without gaps are counted from its first; behind the last there may be none."""
+    store.db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a)")
+    store.db.executemany("INSERT INTO t VALUES(?, ?)", [(rowid, f"a{rowid}") for rowid in rowids])
+    table = store.convert("t")
+    assert table.freeze(keep_last=False) == len(rowids)
+    expected = [(rowid, f"a{rowid}") for rowid in rowids]
+    assert store.db.execute("SELECT * FROM t ORDER BY id").fetchall() == expected
+    assert store.db.execute("SELECT * FROM t ORDER BY id DESC").fetchall() == expected[::-1]
+    assert store.db.execute("SELECT a FROM t WHERE id = ?", (rowids[-1],)).get == f"a{rowids[-1]}"
+    store.restore("t")
+    assert store.db.execute("SELECT * FROM t ORDER BY id").fetchall() == expected
