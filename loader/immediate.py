@@ -30,6 +30,7 @@ from colonnade.sql.shown import home_of
 from colonnade.sql.statement import Insert
 from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
+from colonnade.store.hints import makes_group
 from colonnade.store.switches import FOREIGN_KEYS, checks_ignored, switched
 from colonnade.store.table import ColumnTable
 from colonnade.store.values import Column, RowBatch, to_python
@@ -192,9 +193,9 @@ class BatchInsert:
         batch = batch.slice(0, self._keys.sound_rows(batch))
         if not batch.row_count:
             return 0, 0
-        least = self._store.hints(self._target.table.name, self._target.table.schema).least_rows.value
-        if appender is None or batch.row_count < least:
+        if appender is None or not makes_group(batch.row_count, batch.byte_count):
             return self._insert(batch, column_table, appender)
+        self._store.policy.appended(self._target.table.schema, self._target.table.name, batch.row_count)
         return self._append_group(batch, appender)
 
     def _append_group(self, batch: RowBatch, appender: Appender) -> tuple[int, int]:

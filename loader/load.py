@@ -252,7 +252,7 @@ class _Load:
             self.report.warnings.append(f"{definition.name} is loaded row by row: {reason}")
             return TableWriter(self.store, definition, column_format=False)
         writer = TableWriter(self.store, definition, column_format=True, always_groups=True)
-        writer.open_groups(1)
+        writer.open_groups(1, 0)
         return writer
 
     def _keep(self, table: TableLoad, piece: Piece) -> None:

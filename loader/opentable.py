@@ -171,7 +171,7 @@ class OpenTable:
         """The chunks, the table ready for those that make row groups; on the connection's thread."""
         for chunk in chunks:
             with self._unseen():
-                self.writer.open_groups(chunk.row_count)
+                self.writer.open_groups(chunk.row_count, chunk.byte_count)
             yield chunk
 
     def ready(self, shape: RowShape, chunk: Chunk) -> Ready:

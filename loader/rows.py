@@ -60,6 +60,11 @@ class Chunk:
     error: Exception | None = None
     epoch: int = 0
 
+    @property
+    def byte_count(self) -> int:
+        """About the bytes of the values that were given."""
+        return _bytes(self.given)
+
     def columns(self) -> list[Column]:
         """One for each value of a row, no affinity applied."""
         return [_column(given) for given in self.given]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -95,10 +96,10 @@ class TableLoad:
                 source: Source = open_arrow(file.data, self.definition, self._options)
             else:
                 source = open_source(file, self.definition, self._options)
-            yield from source.tasks(self._batch_rows)
+            yield from source.tasks(partial(self._batch_rows, source))
 
-    def _batch_rows(self) -> int:
-        return self.store.batch_rows(self.definition.name, self.definition.schema)
+    def _batch_rows(self, source: Source) -> int:
+        return self.store.batch_rows(self.definition.name, self.definition.schema, source.bytes_per_row)
 
     def work(self, task: Task) -> list[Piece]:
         """In any thread: parse, check each row for itself, encode."""

@@ -18,6 +18,7 @@ from colonnade.sql.tokens import quote
 from colonnade.store.catalog import visible_rowid
 from colonnade.store.database import Store
 from colonnade.store.errors import IntegrityError, OperationalError
+from colonnade.store.hints import makes_group
 from colonnade.store.switches import FOREIGN_KEYS, switched
 from colonnade.store.values import Column, IntArray, RowBatch, to_python
 
@@ -48,7 +49,6 @@ class TableWriter:
         self.definition = definition
         self.column_format = column_format
         self.always_groups = always_groups
-        self._least_rows = store.hints(definition.name, definition.schema).least_rows.value
         self._appender: Appender | None = None
 
     @property
@@ -65,22 +65,24 @@ class TableWriter:
         if self._appender is not None:
             self._appender.next_rowid = None
 
-    def is_group(self, row_count: int) -> bool:
-        """Whether so many rows make a row group of their own."""
+    def is_group(self, row_count: int, byte_count: int) -> bool:
+        """Whether so many rows, with so many bytes of values, make a row group of their own."""
         if not self.column_format or not row_count:
             return False
-        return self.always_groups or row_count >= self._least_rows
+        return self.always_groups or makes_group(row_count, byte_count)
 
     def prepare(self, batch: RowBatch) -> Prepared | None:
         """In any thread: the row group, or None if `write` must decide on the connection's thread."""
         appender = self._appender
-        if appender is None or not self.is_group(batch.row_count) or not appender.has_rowids(batch):
+        if appender is None or not self.is_group(batch.row_count, batch.byte_count):
+            return None
+        if not appender.has_rowids(batch):
             return None
         return appender.prepare(batch)
 
-    def open_groups(self, row_count: int) -> None:
-        """Get ready for `prepare` if a batch of `row_count` rows makes a row group."""
-        if self.is_group(row_count):
+    def open_groups(self, row_count: int, byte_count: int) -> None:
+        """Get ready for `prepare` if a batch of so many rows and bytes makes a row group."""
+        if self.is_group(row_count, byte_count):
             _ = self.appender
 
     def prepared(self, group: Prepared) -> bool:
@@ -92,7 +94,7 @@ class TableWriter:
 
         checked  whether its keys are known to hold; else it owes a validation
         """
-        small = not self.is_group(batch.row_count)
+        small = not self.is_group(batch.row_count, batch.byte_count)
         if small and not self._in_column_format and self._write_rows(batch):
             return Written(batch.row_count, None, None, self.store.db.last_insert_rowid())
         appender = self.appender
@@ -127,6 +129,7 @@ class TableWriter:
 
     def put(self, prepared: Prepared, *, checked: bool = False) -> Written:
         group_id, last_rowid = self.appender.put(prepared, checked=checked)
+        self.store.policy.appended(self.definition.schema, self.definition.name, prepared.group.row_count)
         return Written(prepared.group.row_count, group_id, prepared.order, last_rowid)
 
     def _write_rows(self, batch: RowBatch) -> bool:
@@ -157,8 +160,10 @@ class TableWriter:
                 raise
             self.forget_rowids()
             return False
-        if table is not None and self.appender.alias_position is not None:
-            self.appender.saw_rowid(int(self.appender.rowids(batch).max()))
+        if table is not None:
+            self.store.policy.appended(definition.schema, definition.name, batch.row_count)
+            if self.appender.alias_position is not None:
+                self.appender.saw_rowid(int(self.appender.rowids(batch).max()))
         return True
 
 

@@ -22,7 +22,7 @@ from colonnade.store.catalog import (
 )
 from colonnade.store.eligible import why_row_format
 from colonnade.store.errors import OperationalError
-from colonnade.store.hints import WriteHints, clamp_batch, declared_bytes, write_hints
+from colonnade.store.hints import WriteHints, clamp_batch, declared_bytes, sampled_bytes, write_hints
 from colonnade.store.pager import Pager, SqlitePager
 from colonnade.store.policy import Policy
 from colonnade.store.presence import column_table_names, register, unregister
@@ -226,16 +226,20 @@ class Store:
 
     # --- batch sizes -----------------------------------------------------------------------------------
 
-    def hints(self, name: str, schema: str = "main") -> WriteHints:
-        """The write hints of a table in either format."""
-        table = self.table(name, schema)
-        if table is None:
-            return write_hints(declared_bytes(describe(self.db, schema, name)), None)
-        return table.hints()
+    def hints(self, name: str, schema: str = "main", seen: float = 0) -> WriteHints:
+        """The write hints of a table in either format.
 
-    def batch_rows(self, name: str, schema: str = "main") -> int:
-        """Rows in a batch written to a table. The only source of batch sizes."""
-        rows, warning = clamp_batch(self.batch_size, self.hints(name, schema))
+        seen  bytes of a row in the input that is about to come; 0: not looked at
+        """
+        table = self.table(name, schema)
+        if table is not None and (table.is_measured() or not seen):
+            return table.hints()
+        columns = describe(self.db, schema, name) if table is None else table.columns
+        return write_hints(declared_bytes(columns), None, sampled_bytes(columns, seen) if seen else None)
+
+    def batch_rows(self, name: str, schema: str = "main", seen: float = 0) -> int:
+        """Rows in a batch written to a table. The only source of batch sizes. `seen`: see `hints`"""
+        rows, warning = clamp_batch(self.batch_size, self.hints(name, schema, seen))
         if warning is not None and warning not in self._warned:
             self._warned.add(warning)
             warnings.warn(warning, RuntimeWarning, stacklevel=2)

@@ -67,26 +67,32 @@ def _column_bytes(decl_type: str) -> int:
     return max(1, min(declared, 4096) if "VAR" not in upper else min(declared // 2 + 1, 4096))
 
 
-def write_hints(declared: int, measured: tuple[int, int, int] | None) -> WriteHints:
+def sampled_bytes(columns: Sequence[StoredColumn], seen: float) -> int:
+    """Bytes of values in a row whose text in the input takes `seen` bytes: of short numbers that says too little."""
+    numbers = sum(_column_bytes(column.decl_type) == _NUMBER_BYTES for column in columns)
+    return max(1, int(seen), numbers * _NUMBER_BYTES)
+
+
+def write_hints(
+    declared: int, measured: tuple[int, int, int] | None, sampled: int | None = None
+) -> WriteHints:
     """The hints of a table.
 
     declared  declared_bytes of its columns
     measured  rows, bytes of values and bytes stored of its row groups; None if it has none
+    sampled   sampled_bytes of rows that are about to come; None if none were looked at
     """
     if measured is None:
         per_row = Hint(declared, "declared types")
+        if sampled is not None:
+            per_row = Hint(sampled, "a sample of the input")
         stored = Hint(0, "no row group written yet")
     else:
         rows, raw, size = measured
         per_row = Hint(max(1, raw // rows), f"{rows} rows in row groups")
         stored = Hint(max(1, size // rows), f"{rows} rows in row groups")
-    fitting = TARGET_GROUP_BYTES // per_row.value
-    maximum = max(1, min(MAX_GROUP_ROWS, MAX_GROUP_BYTES // per_row.value))
-    recommended, why = fitting, "target bytes / bytes per row"
-    if fitting > MAX_RECOMMENDED_ROWS:
-        recommended, why = MAX_RECOMMENDED_ROWS, "longer row groups prune worse"
-    elif fitting < MIN_ROWS:
-        recommended, why = min(MIN_ROWS, maximum), "shorter row groups cost more than their values"
+    maximum = _maximum(per_row.value)
+    recommended, why = _recommended(per_row.value)
     limit = "format" if maximum == MAX_GROUP_ROWS else f"{MAX_GROUP_BYTES} bytes of values"
     return WriteHints(
         target_bytes=Hint(TARGET_GROUP_BYTES, "built in"),
@@ -94,10 +100,35 @@ def write_hints(declared: int, measured: tuple[int, int, int] | None) -> WriteHi
         stored_bytes_per_row=stored,
         recommended_rows=Hint(recommended, why),
         maximum_rows=Hint(maximum, limit),
-        least_rows=Hint(
-            max(1, min(recommended // LEAST_SHARE, MIN_ROWS)), "below it the row part serves better"
-        ),
+        least_rows=Hint(_least(recommended), "below it the row part serves better"),
     )
+
+
+def makes_group(row_count: int, byte_count: int) -> bool:
+    """Whether rows with so many bytes of values are enough for a row group of their own.
+
+    As `least_rows` says of rows as long as these are: what is at hand need not be guessed from the declared types, nor
+    from other rows.
+    """
+    return row_count > 0 and row_count >= _least(_recommended(max(1, byte_count // row_count))[0])
+
+
+def _maximum(bytes_per_row: int) -> int:
+    return max(1, min(MAX_GROUP_ROWS, MAX_GROUP_BYTES // bytes_per_row))
+
+
+def _recommended(bytes_per_row: int) -> tuple[int, str]:
+    """Rows that make a good row group, and why."""
+    fitting = TARGET_GROUP_BYTES // bytes_per_row
+    if fitting > MAX_RECOMMENDED_ROWS:
+        return MAX_RECOMMENDED_ROWS, "longer row groups prune worse"
+    if fitting < MIN_ROWS:
+        return min(MIN_ROWS, _maximum(bytes_per_row)), "shorter row groups cost more than their values"
+    return fitting, "target bytes / bytes per row"
+
+
+def _least(recommended: int) -> int:
+    return max(1, min(recommended // LEAST_SHARE, MIN_ROWS))
 
 
 def clamp_batch(asked: int, hints: WriteHints) -> tuple[int, str | None]:

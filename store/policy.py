@@ -113,6 +113,11 @@ class Policy:
         if place not in self._written:
             self._written[place] = self._of(schema, name)
 
+    def appended(self, schema: str, name: str, count: int) -> None:
+        """So many rows were appended in bulk: in the row part, or in row groups that may be small, they gather."""
+        self._of(schema, name).changed += count
+        self.wrote(schema, name)
+
     def thawed(self, table: ColumnTable, rowids: Sequence[int], moved: int) -> None:
         """A statement asked for these rows, of which so many were frozen until then."""
         heat = self._of(table.schema, table.name).heat

@@ -123,6 +123,10 @@ class ColumnTable:
             state.hints = write_hints(declared_bytes(self.columns), self.store.pager.measure(self.names))
         return state.hints
 
+    def is_measured(self) -> bool:
+        """Whether the hints come from row groups."""
+        return bool(self.state().groups)
+
     def zones(self, column_id: int) -> dict[int, ZoneMap]:
         """The zone maps of a column by row group id, without reading a chunk."""
         known = self.state().zones

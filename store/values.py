@@ -118,6 +118,11 @@ class RowBatch:
         rowids = None if self.rowids is None else self.rowids[positions]
         return RowBatch(len(positions), tuple(c.take(positions) for c in self.columns), rowids)
 
+    @property
+    def byte_count(self) -> int:
+        """About the bytes of its values."""
+        return sum(column.data.nbytes for column in self.columns)
+
 
 def sorted_distinct(integers: IntArray) -> IntArray:
     """Each integer once, ascending; `integers`, (n,) int64, is sorted in place.

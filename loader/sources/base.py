@@ -161,6 +161,11 @@ class Source(Protocol):
     @property
     def path(self) -> str: ...
 
+    @property
+    def bytes_per_row(self) -> float:
+        """Bytes of a row in the input, decompressed, as far as it was looked into; 0: not yet."""
+        ...
+
     def tasks(self, batch_rows: Callable[[], int]) -> Iterator[Task]:
         """The source piece by piece, in order; `batch_rows()` is asked anew for each. Call once.
 

@@ -66,13 +66,20 @@ class DelimitedSource:
             stream.close()
             raise
         self._stream: ByteStream | None = stream
+        self._parser: Parser | None = None  # once it is read
         if can_be_read_again(file.path):  # when its turn comes: many sources may wait for theirs
             self._stream = None
             stream.close()
 
+    @property
+    def bytes_per_row(self) -> float:
+        return 0.0 if self._parser is None else self._parser.bytes_per_row
+
     def tasks(self, batch_rows: Callable[[], int]) -> Iterator[DelimitedTask]:
         layout = self._layout
-        parser = Parser(layout, self.options, Guesses([c.affinity for c in layout.table.columns]))
+        parser = self._parser = Parser(
+            layout, self.options, Guesses([c.affinity for c in layout.table.columns])
+        )
         CarefulParse(layout, self.options).sample(parser.guesses)
         sampled = len(line_ends(layout.sample))
         parser.bytes_done, parser.rows_done = len(layout.sample) or 100, max(1, sampled)

@@ -60,6 +60,10 @@ class JsonSource:
         self._types: dict[str, set[type]] = {}  # by key as it is spelt, the types of its values so far
         self._bytes_done, self._rows_done = _FIRST_BYTES_PER_ROW, 1
 
+    @property
+    def bytes_per_row(self) -> float:
+        return self._bytes_done / self._rows_done if self._types else 0.0
+
     def tasks(self, batch_rows: Callable[[], int]) -> Iterator[JsonTask]:
         head = bytearray(len(BOM))
         stop = self._stream.fill(head, 0, len(BOM))

@@ -48,6 +48,7 @@ class TabularSource:
 
     def __init__(self, path: str, opened: Opened, table: TableDef, options: LoadOptions) -> None:
         self.path = path
+        self.bytes_per_row = 0.0  # as they are in Arrow, once some were read
         self._opened = opened
         self._table = table
         self._options = options
@@ -60,10 +61,16 @@ class TabularSource:
                 reason = f"values of type {arrow_type} have no SQLite value"
                 raise LoadError(reason, path=path, column=name)
 
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._opened.batches():
+            if batch.num_rows:
+                self.bytes_per_row = batch.nbytes / batch.num_rows
+            yield batch
+
     def tasks(self, batch_rows: Callable[[], int]) -> Iterator[TabularTask]:
         first_row = 1
         try:
-            for rows in rebatched(self._opened.batches(), self._opened.schema, batch_rows):
+            for rows in rebatched(self._batches(), self._opened.schema, batch_rows):
                 size = int(rows.num_rows * self._opened.bytes_per_row) or rows.nbytes
                 yield TabularTask(
                     rows,
