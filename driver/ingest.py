@@ -25,6 +25,7 @@ from colonnade.sql.checks import bulk_reason
 from colonnade.sql.objects import fold
 from colonnade.sql.tokens import quote
 from colonnade.store.errors import DataError, NotSupportedError, ProgrammingError
+from colonnade.store.hints import makes_group
 from colonnade.store.values import Column, to_python
 
 if TYPE_CHECKING:
@@ -73,7 +74,10 @@ def ingest(cursor: Cursor, target: IngestTarget, data: Any) -> int:
         connection._begin_writing()
         with _all_or_none(connection):
             _make_table(connection, target, reader.schema)
-            return _Ingest(cursor, target, reader).run()
+            with connection._session.spans("query", text=f"adbc_ingest into {target.table}") as span:
+                count = _Ingest(cursor, target, reader).run()
+                span.note(rows=count)
+            return count
     finally:
         reader.close()
 
@@ -137,6 +141,7 @@ class _Ingest:
         self._session = cursor.connection._session
         names = reader.schema.names
         columns, marks = ", ".join(map(quote, names)), ", ".join("?" * len(names))
+        self._bytes_per_row = 0.0  # of the data, once some was read
         self._text = f"INSERT INTO {target.text} ({columns}) VALUES ({marks})"
 
     def run(self) -> int:
@@ -152,7 +157,7 @@ class _Ingest:
         first = next(parts, None)
         if first is None:
             return 0
-        self._to_column_format(plan, first.row_count)
+        self._to_column_format(plan, first)
         parts = chain((first,), parts)
         target = None if session.hears_rows or connection._plain else batch_target(session, plan.statement)
         if target is None:
@@ -165,9 +170,15 @@ class _Ingest:
     def _parts(self, plan: Plan) -> Iterator[Part]:
         """The rows batch by batch."""
         starts = np.zeros(1, np.int64)
-        for rows in rebatched(iter(self._reader), self._reader.schema, lambda: self._batch_rows(plan)):
+        for rows in rebatched(self._batches(), self._reader.schema, lambda: self._batch_rows(plan)):
             yield Part([self._column(rows, name) for name in range(rows.num_columns)], rows.num_rows, starts)
             starts = starts[:0]
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._reader:
+            if batch.num_rows:
+                self._bytes_per_row = batch.nbytes / batch.num_rows
+            yield batch
 
     def _column(self, rows: pa.Table, number: int) -> Column:
         try:
@@ -177,7 +188,9 @@ class _Ingest:
 
     def _batch_rows(self, plan: Plan) -> int:
         home = self._home(plan)
-        return _FIRST_ROWS if home is None else self._session.store.batch_rows(home[1], home[0])
+        if home is None:
+            return _FIRST_ROWS
+        return self._session.store.batch_rows(home[1], home[0], self._bytes_per_row)
 
     def _home(self, plan: Plan) -> tuple[str, str] | None:
         """The schema and the name of the table; None for a temporary one."""
@@ -192,7 +205,7 @@ class _Ingest:
         )
         return None if home is None or found is None else (home, found.name)
 
-    def _to_column_format(self, plan: Plan, row_count: int) -> None:
+    def _to_column_format(self, plan: Plan, first: Part) -> None:
         """Rows come in bulk: the table turns to column format, if it may and they make a row group."""
         session, home = self._session, self._home(plan)
         if home is None or session.storage_format == "row" or not may_append(session):
@@ -202,10 +215,8 @@ class _Ingest:
         store = session.store
         if definition is None or store.table(name, schema) is not None or bulk_reason(definition) is not None:
             return
-        if (
-            row_count < store.hints(name, schema).least_rows.value
-            or store.ineligible(name, schema) is not None
-        ):
+        byte_count = sum(column.data.nbytes for column in first.columns)
+        if not makes_group(first.row_count, byte_count) or store.ineligible(name, schema) is not None:
             return
         with session.changes.kept():
             store.convert(name, schema)

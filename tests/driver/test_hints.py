@@ -174,3 +174,21 @@ def test_hints_change_with_the_newest_rows(tmp_path: Path) -> None:
         seen.append(hint(connection)["recommended_rows"][0])
     assert seen == [131_072, 131_072, (8 << 20) // 408, 131_072]
     connection.close()
+
+
+def test_arrow_data_that_is_ingested_comes_in_row_groups_by_its_own_bytes() -> None:
+    for length, groups in ((2000, 1), (20, 0)):
+        connection = colonnade.connect(":memory:")
+        connection.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT)")
+        rows = pa.table({"a": range(400), "b": ["y" * length] * 400})
+        assert connection.cursor().adbc_ingest("t", rows, mode="append") == 400
+        connection.commit()
+        assert len(group_rows(connection)) == groups
+        connection.close()
+    connection = colonnade.connect(":memory:")
+    connection.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT)")
+    batches = pa.table({"a": range(20_000), "b": ["y" * 1000] * 20_000}).to_reader(2000)
+    assert connection.cursor().adbc_ingest("t", batches, mode="append") == 20_000
+    connection.commit()
+    assert max(group_rows(connection)) < 10_000
+    connection.close()
