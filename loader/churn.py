@@ -42,9 +42,11 @@ class Churn:
         figures["page_write_amplification"] = _ratio(delta.pages.pages_written, used)
         report.pager = figures
         names = {f"main.{table.table}".lower(): table.table for table in report.tables}
+        order = {key: at for at, key in enumerate(names)}
+        phases = sorted(delta.phases.items(), key=lambda item: order.get(item[0][0] or "", len(order)))
         report.churn = [
             {"table": None if key is None else names.get(key, key), "phase": phase, **counters.figures()}
-            for (key, phase), counters in delta.phases.items()
+            for (key, phase), counters in phases
         ]
 
 

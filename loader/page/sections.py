@@ -198,8 +198,6 @@ def churn(report: LoadReport) -> Html:
     lines = [row for row in report.churn if any(row[name] for name in _CHURN_FIGURES)]
     if not lines:
         return Html("")
-    order = {of.table: at for at, of in enumerate(report.tables)}
-    lines.sort(key=lambda row: order.get(row["table"], len(order)))
     most = max(row["pages_written"] for row in lines)
     rows, before = [], ""
     for row in lines:
