@@ -215,7 +215,10 @@ class Expressions:
         if self.take("DISTINCT"):
             self.need("FROM")
             negated = not negated
-        return tree.Binary("IS NOT" if negated else "IS", left, self._level(0))
+        right = self._level(0)
+        if isinstance(right, tree.Name) and right.parts[-1].lower() in ("true", "false"):
+            raise NotVectorizable("IS with TRUE or FALSE")  # a question of truth, not of equality
+        return tree.Binary("IS NOT" if negated else "IS", left, right)
 
     def _between(self, left: tree.Node, negated: bool) -> tree.Node:
         low = self._level(0)

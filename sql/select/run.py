@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from colonnade.sql.select.block import BlockRun
 from colonnade.sql.select.express import Values, evaluate
-from colonnade.sql.select.keys import grouped
+from colonnade.sql.select.keys import Groups, grouped
 from colonnade.sql.select.order import keys_of, sorted_places
 from colonnade.sql.select.query import Block, Query, Source
 from colonnade.sql.select.reading import KeyFilter, key_filter
@@ -88,6 +88,8 @@ class Run:
             return self._single(query)
         vectors = self._block(query.blocks[0])
         for operator, block in zip(query.operators, query.blocks[1:], strict=True):
+            if operator != "UNION ALL":
+                _refuse_collations(query)
             vectors = _combined(operator, vectors, self._block(block))
         keys: Keys = []
         count = len(vectors[0])
@@ -173,12 +175,33 @@ def _firsts(block: Block, vectors: Sequence[Vector]) -> IntArray:
     return np.sort(grouped(vectors, len(vectors[0])).firsts)
 
 
+def _refuse_collations(query: Query) -> None:
+    for block in query.blocks:
+        for item in (*block.items, *(cell for row in block.rows for cell in row)):
+            if (item.collation or "BINARY") != "BINARY":
+                raise NotVectorizable("a compound SELECT with a collation")
+
+
+def _refuse_twins(vectors: Sequence[Vector], groups: Groups) -> None:
+    """Of equal numbers that are not the same, 1 and 1.0 or 0.0 and -0.0, SQLite shows now the first, now the last."""
+    for vector in vectors:
+        if vector.kind not in (Kind.REAL, Kind.NUMERIC):
+            continue
+        data = vector.data.fill_null(0.0).to_numpy()
+        marks = [np.signbit(data)]
+        if not vector.stored and vector.kind is Kind.NUMERIC:
+            marks.append(vector.whole.to_numpy(zero_copy_only=False))
+        if any((mark != mark[groups.firsts][groups.numbers]).any() for mark in marks):
+            raise NotVectorizable("equal numbers of several classes in a compound SELECT")
+
+
 def _combined(operator: str, left: list[Vector], right: list[Vector]) -> list[Vector]:
     both = [concat([one, other]) for one, other in zip(left, right, strict=True)]
     if operator == "UNION ALL":
         return both
     count, mine = len(both[0]), len(left[0])
     groups = grouped(both, count)
+    _refuse_twins(both, groups)
     if operator == "UNION":
         chosen = groups.firsts
     else:

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 import colonnade
-from colonnade.sql.select import Context, answer
+from colonnade.sql.select import Context, NotVectorizable, answer
 from colonnade.sql.select.rules.asked import python_values
 from tests.differential.likeness import in_order
 
@@ -74,3 +74,39 @@ def test_the_value_of_a_subquery_on_decimals_is_an_integer_where_the_decimal_is(
 )
 def test_scalar_extremes_of_equal_numbers_have_sqlites_type(call: str) -> None:
     assert_equal(f"SELECT {call} FROM t", TABLE.replace("c)", "c INTEGER)"), ROWS)
+
+
+def assert_refused(sql: str, *setup: str) -> None:
+    """SQLite has to answer the query."""
+    database = colonnade.connect(":memory:", isolation_level=None)
+    for statement in ("PRAGMA storage_format = column", *setup):
+        database.execute(statement)
+    with pytest.raises(NotVectorizable):
+        vectorised(database, sql)
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "question", ["a IS TRUE", "a IS NOT FALSE", "a IS (true)", "a IS NOT DISTINCT FROM FALSE"]
+)
+def test_whether_a_number_is_true_is_no_comparison_with_1(question: str) -> None:
+    assert_refused(f"SELECT {question} FROM t", TABLE, ROWS)
+
+
+_TWINS = (
+    "CREATE TABLE u(n NUMERIC, r REAL, k TEXT COLLATE NOCASE, s TEXT)",
+    "INSERT INTO u VALUES(1, 1.0, 'x', 'X'), (2, 2.5, 'y', 'z')",
+)
+
+
+@pytest.mark.parametrize("columns", [("n", "r"), ("n + 0", "r"), ("k", "s"), ("s", "k")])
+@pytest.mark.parametrize("operator", ["UNION", "INTERSECT", "EXCEPT"])
+def test_which_of_equal_values_a_compound_select_shows_is_left_to_sqlite(
+    columns: tuple[str, str], operator: str
+) -> None:
+    assert_refused(f"SELECT {columns[0]} FROM u {operator} SELECT {columns[1]} FROM u", *_TWINS)
+
+
+def test_equal_values_that_are_the_same_stay_with_compound_selects() -> None:
+    assert_equal("SELECT n FROM u UNION SELECT n FROM u", *_TWINS)
+    assert_equal("SELECT r, s FROM u EXCEPT SELECT r, s FROM u WHERE r > 2", *_TWINS)
