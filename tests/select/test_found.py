@@ -110,3 +110,10 @@ def test_which_of_equal_values_a_compound_select_shows_is_left_to_sqlite(
 def test_equal_values_that_are_the_same_stay_with_compound_selects() -> None:
     assert_equal("SELECT n FROM u UNION SELECT n FROM u", *_TWINS)
     assert_equal("SELECT r, s FROM u EXCEPT SELECT r, s FROM u WHERE r > 2", *_TWINS)
+
+
+def test_a_wrong_escape_is_an_error_though_nothing_is_matched() -> None:
+    assert_refused("SELECT b LIKE 'a' ESCAPE 'bc' FROM t WHERE b IS NULL", TABLE, ROWS)
+    nulls = "CREATE TABLE u(n TEXT)", "INSERT INTO u VALUES(NULL), (NULL)"
+    assert_refused("SELECT n LIKE 'a' ESCAPE 'bc' FROM u", *nulls)
+    assert_equal("SELECT n LIKE 'a' ESCAPE '!' FROM u", *nulls)

@@ -31,9 +31,11 @@ def by_words(vector: Vector, compute: Callable[[Any], Any]) -> Any:
 
 def _like(operands: Operands) -> Vector:
     operand, pattern, *escape = operands.vectors
+    if escape:  # which has to be one character, whatever the others are
+        return operands.ask(operands)
     if Kind.NULL in (operand.kind, pattern.kind):
         return truth(pa.nulls(operands.count, pa.bool_()))
-    if escape or not pattern.constant or operand.constant:
+    if not pattern.constant or operand.constant:
         return operands.ask(operands)
     if operand.kind not in TEXTS or pattern.kind is not Kind.TEXT or not operands.ask.like_folds_case():
         return operands.ask(operands)

@@ -90,6 +90,11 @@ class Text:
         return "".join(pieces), bound
 
 
+def _wider(one: Expr, other: Expr) -> str:
+    """The family of numbers of both."""
+    return "real" if "real" in (one.family, other.family) else one.family
+
+
 class Maker:
     """Makes expressions over the columns of a scope.
 
@@ -153,7 +158,7 @@ class Maker:
             if self.r.random() < 0.3:
                 left, right = right, left
         operator = self.r.choice("+-*")
-        family = "real" if "real" in (left.family, right.family) else left.family
+        family = _wider(left, right)
         return Expr(f"({left.sql} {operator} {right.sql})", family, left.tame and right.tame)
 
     def _divided(self, depth: int, whole: bool, tame: bool) -> Expr:
@@ -184,7 +189,7 @@ class Maker:
                 f"CAST({inner.sql} AS {self.r.choice(('INTEGER', 'REAL', 'NUMERIC'))})",
             )
         )
-        return Expr(form, inner.family, inner.tame and other.tame)
+        return Expr(form, _wider(inner, other), inner.tame and other.tame)
 
     def _case_number(self, depth: int, whole: bool, tame: bool) -> Expr:
         self.text.kinds.add("CASE")
@@ -196,11 +201,11 @@ class Maker:
         if self.r.random() < 0.2:
             return Expr(
                 f"iif({self.truth(depth - 1)}, {then.sql}, {other.sql})",
-                then.family,
+                _wider(then, other),
                 then.tame and other.tame,
             )
         form = f"CASE WHEN {self.truth(depth - 1)} THEN {then.sql}{last} END"
-        return Expr(form, then.family, then.tame and other.tame)
+        return Expr(form, _wider(then, other), then.tame and other.tame)
 
     def _measure(self, depth: int, whole: bool, tame: bool) -> Expr:
         self.text.kinds.add("length, date parts")
