@@ -189,7 +189,8 @@ class Maker:
                 f"CAST({inner.sql} AS {self.r.choice(('INTEGER', 'REAL', 'NUMERIC'))})",
             )
         )
-        return Expr(form, _wider(inner, other), inner.tame and other.tame)
+        family = "real" if form.startswith(("round", "CAST")) else _wider(inner, other)
+        return Expr(form, family, inner.tame and other.tame)
 
     def _case_number(self, depth: int, whole: bool, tame: bool) -> Expr:
         self.text.kinds.add("CASE")
