@@ -153,8 +153,8 @@ def _state(aggregate: Aggregate, rows: Rows, values: Values, groups: Groups) -> 
     if aggregate.name == "count":
         return [integers(np.bincount(numbers, minlength=groups.count))]
     if aggregate.name in ("min", "max"):
-        return [_extreme(aggregate.name, vector, numbers, groups.count)]
-    return [_sum(vector, numbers, groups.count), integers(np.bincount(numbers, minlength=groups.count))]
+        return [extreme_of(aggregate.name, vector, numbers, groups.count)]
+    return [sum_of(vector, numbers, groups.count), integers(np.bincount(numbers, minlength=groups.count))]
 
 
 def _distinct(vector: Vector, numbers: IntArray) -> tuple[Vector, IntArray]:
@@ -173,9 +173,9 @@ def _merge(aggregate: Aggregate, parts: list[Vector], groups: Groups) -> list[Ve
         return [_count_sum(parts[0], groups)]
     if aggregate.name in ("min", "max"):
         vector, numbers = _present(parts[0], groups.numbers)
-        return [_extreme(aggregate.name, vector, numbers, groups.count)]
+        return [extreme_of(aggregate.name, vector, numbers, groups.count)]
     vector, numbers = _present(parts[0], groups.numbers)
-    return [_sum(vector, numbers, groups.count), _count_sum(parts[1], groups)]
+    return [sum_of(vector, numbers, groups.count), _count_sum(parts[1], groups)]
 
 
 def _count_sum(counts: Vector, groups: Groups) -> Vector:
@@ -192,7 +192,7 @@ def _present(vector: Vector, numbers: IntArray) -> tuple[Vector, IntArray]:
     return vector.filter(pa.array(valid)), numbers[valid]
 
 
-def _sum(vector: Vector, numbers: IntArray, count: int) -> Vector:
+def sum_of(vector: Vector, numbers: IntArray, count: int) -> Vector:
     """The sum of each group: NULL where it has no value."""
     if vector.kind is Kind.NULL or not len(numbers):
         return nulls(count)
@@ -246,7 +246,7 @@ def _integer_sums(values: npt.NDArray[np.int64], numbers: IntArray, count: int) 
     return sums
 
 
-def _extreme(name: str, vector: Vector, numbers: IntArray, count: int) -> Vector:
+def extreme_of(name: str, vector: Vector, numbers: IntArray, count: int) -> Vector:
     """The least or greatest value of each group, NULL where it has none."""
     if vector.kind is Kind.NULL or not len(numbers):
         return nulls(count)

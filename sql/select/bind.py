@@ -10,7 +10,7 @@ from colonnade.sql.select import tree
 from colonnade.sql.select.bindterm import Terms, is_aggregated
 from colonnade.sql.select.query import Block, Field, Order, Query, Source
 from colonnade.sql.select.scope import Scope, column_of
-from colonnade.sql.select.terms import Column, Op, Term, conjuncts
+from colonnade.sql.select.terms import Column, Op, Term, Window, conjuncts, has
 from colonnade.sql.select.vector import NotVectorizable
 
 Views = Callable[
@@ -84,6 +84,7 @@ class Binder:
         for source in core.sources:
             self._source(source, scope, block, terms)
         block.sources = scope.sources
+        scope.windows = {fold(name): window for name, window in core.windows}
         for item in core.items:
             self._item(item, block, scope, terms)
         scope.uses_aliases = True
@@ -95,6 +96,8 @@ class Binder:
         block.grouped = bool(block.groups) or any(map(is_aggregated, (*block.items, *block.having)))
         if any(map(is_aggregated, (*block.where, *block.groups))):
             raise NotVectorizable("an aggregate in WHERE or GROUP BY")
+        if any(has(term, Window) for term in (*block.where, *block.groups, *block.having)):
+            raise NotVectorizable("a window function in WHERE, GROUP BY or HAVING")
         if block.having and not block.grouped:
             raise NotVectorizable("HAVING without groups")
         return block
@@ -162,8 +165,10 @@ class Binder:
     # --- FROM ---------------------------------------------------------------------------------------------
 
     def _source(self, source: tree.Source, scope: Scope, block: Block, terms: Terms) -> None:
-        if source.kind not in ("inner", "left"):
-            raise NotVectorizable(f"{source.kind.upper()} JOIN")
+        if source.kind in ("right", "full") and (len(scope.sources) != 1 or source.using or source.natural):
+            raise NotVectorizable(f"{source.kind.upper()} JOIN of more than two sources, or with USING")
+        if scope.sources and scope.sources[-1].kind in ("right", "full"):
+            raise NotVectorizable("a join with the result of a RIGHT or FULL JOIN")
         bound = self._read(source)
         bound.kind = source.kind
         using = source.using
@@ -180,7 +185,7 @@ class Binder:
             bound.hidden.add(place)
         scope.sources.append(bound)
         conditions = equal + conjuncts(None if source.on is None else terms.term(source.on))
-        if source.kind == "left":
+        if source.kind != "inner":
             bound.on = conditions
         else:
             block.where += conditions

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from colonnade.sql.affinity import Affinity, affinity_of
+from colonnade.sql.objects import fold
 from colonnade.sql.select import tree
 from colonnade.sql.select.scope import Scope
 from colonnade.sql.select.terms import (
@@ -15,6 +16,7 @@ from colonnade.sql.select.terms import (
     Parameter,
     Subquery,
     Term,
+    Window,
     has,
     walk,
 )
@@ -185,6 +187,8 @@ class Terms:
         if node.ordering:
             raise NotVectorizable("ORDER BY within an aggregate")
         operands = tuple(self.term(argument) for argument in node.arguments)
+        if node.over is not None:
+            return self._window(node, operands)
         if name in AGGREGATES and (node.star or len(operands) <= 1):
             return self._aggregate(node, operands)
         if node.star or node.distinct or node.condition is not None:
@@ -199,6 +203,33 @@ class Terms:
         else:
             _refuse_collated(*operands)
         return Op(f"{name}()", operands, extra=extra)
+
+    def _window(self, node: tree.Call, operands: tuple[Term, ...]) -> Term:
+        if node.distinct or any(has(operand, Window) for operand in operands):
+            raise NotVectorizable("a window function of a window function, or DISTINCT")
+        window = self._resolved(node.over or tree.Window())
+        partition = tuple(self.term(each) for each in window.partition)
+        ordering = tuple((self.term(o.term), o.descending, o.nulls_first) for o in window.ordering)
+        for term in (*partition, *(term for term, *_ in ordering)):
+            if (term.collation or "BINARY") != "BINARY":
+                raise NotVectorizable("a window by a collation")
+        if node.name in ("min", "max") and operands and (operands[0].collation or "BINARY") != "BINARY":
+            raise NotVectorizable(f"{node.name}() by a collation")
+        frame = None if window.frame is None else (window.frame.kind, window.frame.start, window.frame.end)
+        condition = None if node.condition is None else self.term(node.condition)
+        return Window(node.name, operands, partition, ordering, frame, condition)
+
+    def _resolved(self, window: tree.Window) -> tree.Window:
+        """A window with what it takes over from those that it names."""
+        if window.base is None:
+            return window
+        found = self._scope.windows.get(fold(window.base))
+        if found is None:
+            raise NotVectorizable(f"the window {window.base}")
+        base = self._resolved(found)
+        if not (window.partition or window.ordering or window.frame):
+            return base
+        return tree.Window(None, base.partition, window.ordering or base.ordering, window.frame)
 
     def _aggregate(self, node: tree.Call, operands: tuple[Term, ...]) -> Term:
         if not operands and node.name != "count":

@@ -18,6 +18,7 @@ from colonnade.sql.select.aggregate import Grouping, Partial, bare_columns
 from colonnade.sql.select.conditions import Conditions, Edge, sort_conditions
 from colonnade.sql.select.express import Rows, evaluate, full, passing
 from colonnade.sql.select.keys import Matches, matches
+from colonnade.sql.select.outer import outer_join
 from colonnade.sql.select.pool import in_order
 from colonnade.sql.select.query import Block, Source
 from colonnade.sql.select.reading import KeyFilter, Reader, key_filter
@@ -34,6 +35,8 @@ from colonnade.sql.select.terms import (
     walk,
 )
 from colonnade.sql.select.vector import NotVectorizable, Vector, nulls, spread
+from colonnade.sql.select.window import windowed
+from colonnade.store.values import IntArray
 
 if TYPE_CHECKING:
     from colonnade.sql.select.run import Run
@@ -80,8 +83,8 @@ class BlockRun:
             return self._nothing()
         relation, waiting = self._join_inner(self._read_inner())
         for source in self._block.sources:
-            if source.kind == "left":
-                relation, waiting = self._join_left(relation, source, waiting)
+            if source.kind != "inner":
+                relation, waiting = self._join_outer(relation, source, waiting)
         return self._where(relation, waiting)
 
     def _constants_hold(self) -> bool:
@@ -232,41 +235,29 @@ class BlockRun:
                 relation = relation.filter(mask)
         return relation, later
 
-    def _join_left(
+    def _join_outer(
         self, relation: Relation, source: Source, waiting: list[Term]
     ) -> tuple[Relation, list[Term]]:
-        """LEFT JOIN: every row of the relation stays, with NULLs where nothing of the source is matched."""
+        """LEFT, RIGHT or FULL JOIN of a source with those before it."""
         own, edges, rest = self._conditions.left[source.number]
         keys = []
         for edge in edges:
             mine, theirs = edge.side(source.number), edge.side_but(source.number)
-            if isinstance(mine, Column) and edge.collation == "BINARY":
+            if isinstance(mine, Column) and edge.collation == "BINARY" and source.kind == "left":
                 found = key_filter(mine, full(theirs, relation, self._values))
                 if found is not None:
                     keys.append(found)
         other = Relation.of(source.number, self._frame(source, own, keys))
-        if edges:
-            mine_rows, other_rows = self._matches(relation, other, source.number, edges).pairs()
-        else:
+
+        def pairs() -> tuple[IntArray, IntArray]:
+            if edges:
+                return self._matches(relation, other, source.number, edges).pairs()
             if relation.count * other.count > _MOST_PAIRS:
                 raise NotVectorizable("a product of so many rows")
-            mine_rows = np.repeat(np.arange(relation.count), other.count)
-            other_rows = np.tile(np.arange(other.count), relation.count)
-        if rest:
-            pairs = relation.joined(other, mine_rows, other_rows)
-            for term in rest:
-                mask = passing(term, pairs, self._values)
-                if mask is not None:
-                    mine_rows, other_rows = mine_rows[mask], other_rows[mask]
-                    pairs = relation.joined(other, mine_rows, other_rows)
-        alone = np.ones(relation.count, bool)
-        alone[mine_rows] = False
-        if alone.any():
-            mine_rows = np.concatenate([mine_rows, np.flatnonzero(alone)])
-            other_rows = np.concatenate([other_rows, np.full(int(alone.sum()), -1)])
-            order = np.argsort(mine_rows, kind="stable")
-            mine_rows, other_rows = mine_rows[order], other_rows[order]
-        joined = relation.joined(other, mine_rows, other_rows)
+            mine = np.repeat(np.arange(relation.count), other.count)
+            return mine, np.tile(np.arange(other.count), relation.count)
+
+        joined = outer_join(relation, other, source.kind, pairs, rest, self._values)
         return self._apply(joined, set(joined.parts), waiting)
 
     def _where(self, relation: Relation, waiting: Sequence[Term]) -> Relation:
@@ -355,6 +346,11 @@ class BlockRun:
             ):
                 raise NotVectorizable("a column that is no group's")
         return [column for column in columns if column.source in self._sources]
+
+    def ordered(self, terms: Sequence[Term], rows: Relation) -> Relation:
+        """The rows in the order of the window that terms are computed over, if there is one."""
+        settled = self._block.grouped or len(self._block.sources) <= 1
+        return windowed(terms, rows, self._values, settled=settled)
 
     def results(self, terms: Sequence[Term], rows: Relation) -> list[Vector]:
         """The values of result terms for all rows."""

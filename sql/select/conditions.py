@@ -42,7 +42,7 @@ class Conditions:
     memberships  by source: column IN (a query of its own), which rules out rows of the scan; also in `subqueries`
     waiting      conditions on several sources
     subqueries   conditions with subqueries
-    left         of each source of a LEFT JOIN: its own conditions, equalities with those before it, the others
+    left         of each source of an outer join: its own conditions, equalities with those before it, the others
     """
 
     inner: list[int] = field(default_factory=list)
@@ -59,10 +59,10 @@ def sort_conditions(block: Block) -> Conditions:
     """Raises NotVectorizable for joins that are not known here."""
     found = Conditions()
     everything = {source.number for source in block.sources}
-    lefts = {source.number for source in block.sources if source.kind == "left"}
-    found.inner = [source.number for source in block.sources if source.kind != "left"]
-    if block.sources and block.sources[0].kind == "left":
-        raise NotVectorizable("a LEFT JOIN of nothing")
+    lefts = {source.number for source in block.sources if source.kind != "inner"}
+    found.inner = [number for number in (s.number for s in block.sources) if number not in lefts]
+    if any(source.kind in ("right", "full") for source in block.sources):
+        lefts = everything  # rows of either side may have no partner: conditions wait until they are joined
     for term in _with_implied(block.where):
         sources = sources_of(term) & everything
         if has(term, Subquery):
@@ -78,12 +78,13 @@ def sort_conditions(block: Block) -> Conditions:
             found.edges.append(edge)
         else:
             found.waiting.append(term)
-    _sort_left_joins(block, found, lefts)
+    _sort_outer_joins(block, found)
     return found
 
 
-def _sort_left_joins(block: Block, found: Conditions, lefts: set[int]) -> None:
+def _sort_outer_joins(block: Block, found: Conditions) -> None:
     before: set[int] = set()
+    lefts = {source.number for source in block.sources if source.kind != "inner"}
     for source in block.sources:
         if source.number not in lefts:
             if before & lefts:
@@ -98,7 +99,7 @@ def _sort_left_joins(block: Block, found: Conditions, lefts: set[int]) -> None:
             if has(term, Subquery) or not sources <= before | {source.number}:
                 raise NotVectorizable("ON with a subquery, or with sources that come later")
             edge = edge_of(term)
-            if sources == {source.number}:
+            if sources == {source.number} and source.kind == "left":
                 own.append(term)
             elif edge is not None and source.number in (edge.left_source, edge.right_source):
                 edges.append(edge)

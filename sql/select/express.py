@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from colonnade.sql.select.rules import RULES
 from colonnade.sql.select.rules.asked import Ask
 from colonnade.sql.select.rules.base import Operands
-from colonnade.sql.select.terms import Aggregate, Column, Constant, Op, Parameter, Subquery, Term
+from colonnade.sql.select.terms import Aggregate, Column, Constant, Op, Parameter, Subquery, Term, Window
 from colonnade.sql.select.vector import (
     NUMBERS,
     BoolArray,
@@ -75,8 +75,8 @@ def evaluate(term: Term, rows: Rows, values: Values) -> Vector:
     elif isinstance(term, Parameter):
         return values.of(term)
     else:
-        assert isinstance(term, Aggregate | Subquery)
-        raise NotVectorizable("a subquery or aggregate at this place")
+        assert isinstance(term, Aggregate | Subquery | Window)
+        raise NotVectorizable("a subquery, aggregate or window function at this place")
     rows.known[term] = found
     return found
 

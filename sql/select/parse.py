@@ -152,9 +152,17 @@ class Parser(Expressions):
             self.need("BY")
             groups = self.list()
         having = self.expression() if self.take("HAVING") else None
-        if self.token.key == "WINDOW":
-            raise NotVectorizable("WINDOW")
-        return tree.Core(tuple(items), distinct, sources, where, groups, having)
+        windows = []
+        if self.take("WINDOW"):
+            windows.append(self._named_window())
+            while self.take(","):
+                windows.append(self._named_window())
+        return tree.Core(tuple(items), distinct, sources, where, groups, having, windows=tuple(windows))
+
+    def _named_window(self) -> tuple[str, tree.Window]:
+        name = self.name()
+        self.need("AS")
+        return name, self.window()
 
     def _row(self) -> tuple[tree.Node, ...]:
         self.need("(")

@@ -26,7 +26,7 @@ class Source:
     alias   by which columns are qualified
     fields  its columns
     table   what it reads; else `query`
-    kind    how it is joined to the sources before it: "inner" or "left"
+    kind    how it is joined to the sources before it: "inner", "left", and of two sources also "right" or "full"
     on      what joins it; of an inner join these count as conditions of the block
     hidden  positions that * and unqualified names leave out, as USING joined them
     """

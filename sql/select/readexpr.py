@@ -7,6 +7,7 @@ Precedence from low to high (sqlite.org/lang_expr.html, section 2): OR; AND; NOT
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from colonnade.sql.select import tree
@@ -87,7 +88,8 @@ _LEVELS: tuple[dict[str, str], ...] = (
     {"||": "||"},
 )
 _EQUALITIES = {"=": "=", "==": "=", "<>": "<>", "!=": "<>"}
-_MATCHES = frozenset({"LIKE", "GLOB"})
+_FRAMES = frozenset({"ROWS", "RANGE", "GROUPS"})
+_WINDOW_WORDS = _FRAMES | {"PARTITION", "ORDER"}
 _DEEPEST = 40  # parentheses within parentheses: some 12 frames of Python each
 _INT64 = 1 << 63
 
@@ -359,10 +361,59 @@ class Expressions:
             self.need("WHERE")
             condition = self.expression()
             self.need(")")
-            call = tree.Call(call.name, call.arguments, call.distinct, call.star, condition, call.ordering)
-        if self.token.key == "OVER":
-            raise NotVectorizable("a window function")
-        return call
+            call = replace(call, condition=condition)
+        if not self.take("OVER"):
+            return call
+        window = self.window() if self.token.key == "(" else tree.Window(base=self.name())
+        return replace(call, over=window)
+
+    def window(self) -> tree.Window:
+        """A window in parentheses."""
+        self.need("(")
+        base = None
+        if self.token.is_name and self.token.key not in _WINDOW_WORDS:
+            base = self.name()
+        partition: tuple[tree.Node, ...] = ()
+        if self.take("PARTITION"):
+            self.need("BY")
+            partition = self.list()
+        ordering: tuple[tree.Ordering, ...] = ()
+        if self.take("ORDER"):
+            self.need("BY")
+            ordering = self.orderings()
+        frame = self._frame() if self.token.key in _FRAMES else None
+        self.need(")")
+        return tree.Window(base, partition, ordering, frame)
+
+    def _frame(self) -> tree.Frame:
+        kind = self.token.key
+        self._at += 1
+        if self.take("BETWEEN"):
+            start = self._bound("PRECEDING")
+            self.need("AND")
+            end = self._bound("FOLLOWING")
+        else:
+            start, end = self._bound("PRECEDING"), 0
+        if self.token.key == "EXCLUDE":
+            raise NotVectorizable("EXCLUDE")
+        return tree.Frame(kind, start, end)
+
+    def _bound(self, outward: str) -> int | None:
+        """How far a frame goes: None to the end of the partition."""
+        if self.take("UNBOUNDED"):
+            self.need(outward)
+            return None
+        if self.take("CURRENT"):
+            self.need("ROW")
+            return 0
+        if self.token.kind is not Kind.NUMBER or not self.token.text.isdigit():
+            raise NotVectorizable("a bound of a frame that is no number")
+        distance = int(self.token.text)
+        self._at += 1
+        if self.take("PRECEDING"):
+            return -distance
+        self.need("FOLLOWING")
+        return distance
 
     def _case(self) -> tree.Node:
         base = None if self.token.key == "WHEN" else self.expression()

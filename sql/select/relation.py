@@ -80,15 +80,16 @@ class Relation:
         return self if mask.all() else self.take(np.flatnonzero(mask))
 
     def joined(self, other: Relation, mine: Places, others: Places) -> Relation:
-        """Pairs of rows; -1 in `others` stands for a row of NULLs."""
-        left = self.take(mine)
-        parts = dict(left.parts)
-        for number, part in other.parts.items():
-            places = others
-            if part.places is not None:
-                places = np.where(others < 0, -1, part.places[others]) if len(part.places) else others
-            parts[number] = Part(part.frame, places)
+        """Pairs of rows; -1 stands for a row of NULLs."""
+        parts = {number: _placed(part, mine) for number, part in self.parts.items()}
+        parts |= {number: _placed(part, others) for number, part in other.parts.items()}
         return Relation(len(mine), parts)
+
+
+def _placed(part: Part, places: Places) -> Part:
+    if part.places is not None:
+        places = np.where(places < 0, -1, part.places[places]) if len(part.places) else places
+    return Part(part.frame, places)
 
 
 def gathered(vector: Vector, places: Places) -> Vector:

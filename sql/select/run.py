@@ -107,7 +107,7 @@ class Run:
             return self._values_rows(block)
         runner = BlockRun(self, block, block.items)
         rows = runner.groups(block.items) if block.grouped else runner.relation()
-        vectors = runner.results(block.items, rows)
+        vectors = runner.results(block.items, runner.ordered(block.items, rows))
         if block.distinct:
             vectors = [vector.take(pa.array(_firsts(block, vectors))) for vector in vectors]
         return vectors
@@ -126,6 +126,7 @@ class Run:
         terms = [order.term for order in query.ordering]
         runner = BlockRun(self, block, [*block.items, *terms])
         rows = runner.groups([*block.items, *terms]) if block.grouped else runner.relation()
+        rows = runner.ordered([*block.items, *terms], rows)
         vectors, by = runner.results(block.items, rows), runner.results(terms, rows)
         if block.distinct:
             firsts = pa.array(_firsts(block, vectors))

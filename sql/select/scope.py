@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from colonnade.sql.affinity import Affinity
 from colonnade.sql.objects import fold
+from colonnade.sql.select import tree
 from colonnade.sql.select.query import Field, Source
 from colonnade.sql.select.terms import ROWID, Column, Term
 from colonnade.sql.select.vector import NotVectorizable
@@ -26,6 +27,7 @@ class Scope:
     outer: set[Column] = field(default_factory=set)
     aliases: dict[str, Term] = field(default_factory=dict)
     uses_aliases: bool = False
+    windows: dict[str, tree.Window] = field(default_factory=dict)
 
     def find(self, parts: tuple[str, ...]) -> Term | None:
         """What a name means here or around; None: nothing."""

@@ -140,6 +140,30 @@ class Aggregate(Term):
 
 
 @dataclass(frozen=True, slots=True)
+class Window(Term):
+    """A window function.
+
+    partition, ordering  what its rows are divided and sorted by; of each term of the order: descending, NULLs first
+    frame                (kind, start, end) as in tree.Frame; None: that of the order, or all rows without one
+    """
+
+    __hash__ = Term.__hash__
+
+    name: str
+    operands: tuple[Term, ...]
+    partition: tuple[Term, ...]
+    ordering: tuple[tuple[Term, bool, bool], ...]
+    frame: tuple[str, int | None, int | None] | None
+    condition: Term | None = None
+
+    @property
+    def parts(self) -> tuple[Term, ...]:
+        by = tuple(term for term, *_ in self.ordering)
+        condition = () if self.condition is None else (self.condition,)
+        return (*self.operands, *self.partition, *by, *condition)
+
+
+@dataclass(frozen=True, slots=True)
 class Subquery(Term):
     """A query within an expression.
 

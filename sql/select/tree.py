@@ -125,6 +125,30 @@ class Ordering:
 
 
 @dataclass(frozen=True, slots=True)
+class Frame:
+    """The rows around each that a window function sees.
+
+    kind        "ROWS", "RANGE" or "GROUPS"
+    start, end  rows from the present one on, negative ones before it; None: to the end of the partition. 0 is the
+                present row, or with RANGE and GROUPS the rows that are its equals
+    """
+
+    kind: str
+    start: int | None
+    end: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What OVER says. base: the name of a window that it extends."""
+
+    base: str | None = None
+    partition: tuple[Node, ...] = ()
+    ordering: tuple[Ordering, ...] = ()
+    frame: Frame | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Call(Node):
     """A function. star: count(*); name is in lower case."""
 
@@ -134,6 +158,7 @@ class Call(Node):
     star: bool = False
     condition: Node | None = None  # FILTER (WHERE …)
     ordering: tuple[Ordering, ...] = ()
+    over: Window | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +199,7 @@ class Core:
     groups: tuple[Node, ...] = ()
     having: Node | None = None
     rows: tuple[tuple[Node, ...], ...] = ()
+    windows: tuple[tuple[str, Window], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
