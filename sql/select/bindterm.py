@@ -172,7 +172,7 @@ class Terms:
 
     def _cast(self, node: tree.Cast) -> Term:
         operand = self.term(node.operand)
-        affinity = affinity_of(node.type_name)
+        affinity = affinity_of(node.type_name) if node.type_name else Affinity.NUMERIC
         return Op("cast", (operand,), affinity, operand.collation, operand.collated, extra=affinity)
 
     def _collate(self, node: tree.Collate) -> Term:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from colonnade.sql.select.pool import in_order
 from colonnade.sql.select.query import Block, Source
 from colonnade.sql.select.reading import KeyFilter, Reader, key_filter
 from colonnade.sql.select.relation import Frame, Relation
+from colonnade.sql.select.rules.asked import AskedElsewhere
 from colonnade.sql.select.terms import (
     Aggregate,
     Column,
@@ -181,7 +182,7 @@ class BlockRun:
             joined.add(number)
             relation, waiting = self._apply(relation, joined, waiting)
             self._run.checkpoint()
-        return self._apply(relation, joined, waiting)
+        return (relation, waiting) if self._conditions.late else self._apply(relation, joined, waiting)
 
     def _next(self, relation: Relation, left: dict[int, Frame], edges: Sequence[Edge]) -> int:
         """The source to join next: one that matches each row once, else the one with the fewest pairs."""
@@ -280,43 +281,44 @@ class BlockRun:
             if has(term, Subquery):
                 raise NotVectorizable("GROUP BY a subquery")
         grouping = Grouping(block.groups, aggregates, extra)
-        relation = grouping.result(list(self._partials(grouping)))
+        relation = grouping.result(self._partials(grouping))
         for term in block.having:
             relation = self._run.subqueries.condition(term, relation)
         return relation
 
-    def _partials(self, grouping: Grouping) -> Iterator[Partial]:
-        rows = self._streamed() if grouping.streams else None
-        if rows is None:
-            relation = self.relation()
-            if relation.count:
-                yield grouping.partial(relation, self._values)
-            return
+    def _partials(self, grouping: Grouping) -> list[Partial]:
+        if grouping.streams and self._reads_one_table():
+            try:
+                return self._merged(grouping, in_order)
+            except AskedElsewhere:
+                return self._merged(grouping, map)
+        relation = self.relation()
+        return [grouping.partial(relation, self._values)] if relation.count else []
+
+    def _merged(self, grouping: Grouping, mapped: Callable[..., Iterable[Partial]]) -> list[Partial]:
+        """The groups of a lone table, batch by batch."""
         merged: list[Partial] = []
         waiting: list[Partial] = []
         count = 0
-        for partial in in_order(lambda batch: grouping.partial(batch, self._values), rows):
+        for partial in mapped(lambda batch: grouping.partial(batch, self._values), self._streamed()):
             waiting.append(partial)
             count += partial.count
             # As many new groups as old ones each time: so each is merged a logarithm of times.
             if count > max(_PARTIALS, sum(part.count for part in merged)):
                 merged = [grouping.merged([*merged, *waiting])]
                 waiting, count = [], 0
-        yield from (*merged, *waiting)
+        return [*merged, *waiting]
 
-    def _streamed(self) -> Iterator[Rows] | None:
-        """The rows of a lone table as they are read; None where there is more to do with them."""
+    def _reads_one_table(self) -> bool:
+        """Whether the rows are those that one table gives, and nothing more is to be done with them."""
         conditions = self._conditions
         if len(self._block.sources) != 1 or self._block.sources[0].query is not None:
-            return None
-        number = self._block.sources[0].number
-        if (
-            conditions.waiting
-            or conditions.subqueries
-            or conditions.memberships
-            or not self._constants_hold()
-        ):
-            return None
+            return False
+        return not (conditions.waiting or conditions.subqueries) and self._constants_hold()
+
+    def _streamed(self) -> Iterator[Rows]:
+        """The rows of a lone table as they are read."""
+        conditions, number = self._conditions, self._block.sources[0].number
         keys = [limit for limit in self._limits.keys if limit.column.source == number]
         reader = Reader(
             self._run.store,

@@ -42,6 +42,7 @@ class Conditions:
     memberships  by source: column IN (a query of its own), which rules out rows of the scan; also in `subqueries`
     waiting      conditions on several sources
     subqueries   conditions with subqueries
+    late         conditions wait until all sources are joined: a RIGHT or FULL JOIN
     left         of each source of an outer join: its own conditions, equalities with those before it, the others
     """
 
@@ -52,6 +53,7 @@ class Conditions:
     memberships: dict[int, list[Subquery]] = field(default_factory=dict)
     waiting: list[Term] = field(default_factory=list)
     subqueries: list[Term] = field(default_factory=list)
+    late: bool = False
     left: dict[int, tuple[list[Term], list[Edge], list[Term]]] = field(default_factory=dict)
 
 
@@ -62,6 +64,7 @@ def sort_conditions(block: Block) -> Conditions:
     lefts = {source.number for source in block.sources if source.kind != "inner"}
     found.inner = [number for number in (s.number for s in block.sources) if number not in lefts]
     if any(source.kind in ("right", "full") for source in block.sources):
+        found.late = True
         lefts = everything  # rows of either side may have no partner: conditions wait until they are joined
     for term in _with_implied(block.where):
         sources = sources_of(term) & everything

@@ -17,9 +17,9 @@ import pyarrow as pa
 from colonnade.sql.select.aggregate import extreme_of, sum_of
 from colonnade.sql.select.express import Values, evaluate, full, passing
 from colonnade.sql.select.order import keys_of, sorted_places
-from colonnade.sql.select.relation import Relation
+from colonnade.sql.select.relation import Relation, gathered
 from colonnade.sql.select.rules.conditional import choose
-from colonnade.sql.select.terms import Aggregate, Term, Window, walk
+from colonnade.sql.select.terms import Term, Window, walk
 from colonnade.sql.select.vector import (
     NUMBERS,
     NotVectorizable,
@@ -64,21 +64,22 @@ def windowed(terms: Sequence[Term], rows: Relation, values: Values, *, settled: 
     functions = list(dict.fromkeys(p for t in terms for p in walk(t) if isinstance(p, Window)))
     if not functions:
         return rows
-    if len({(function.partition, function.ordering) for function in functions}) > 1:
-        raise NotVectorizable("several windows")
-    for function in functions:
-        if any(isinstance(part, Aggregate) for part in walk(function)) and rows.parts:
-            raise NotVectorizable("an aggregate within a window function")
-    window = functions[0]
-    keys, divided = _keys(window, rows, values)
-    if keys:
-        rows = rows.take(sorted_places(keys))
-        keys, divided = _keys(window, rows, values)
-    found = _sorted(keys, divided, rows.count)
-    if found.ties and not settled:
-        raise NotVectorizable("a window over rows without an order")
-    for function in functions:
-        rows.known[function] = spread(_value(function, rows, values, found), rows.count)
+    # The first window is the outermost query of those that SQLite makes of them (window.c, sqlite3WindowRewrite).
+    windows = list(dict.fromkeys((function.partition, function.ordering) for function in functions))
+    computed: dict[Term, Vector] = {}
+    for window in reversed(windows):
+        own = [function for function in functions if (function.partition, function.ordering) == window]
+        keys, divided = _keys(own[0], rows, values)
+        if keys:
+            places = sorted_places(keys)
+            rows = rows.take(places)
+            computed = {term: gathered(vector, places) for term, vector in computed.items()}
+            keys, divided = _keys(own[0], rows, values)
+        found = _sorted(keys, divided, rows.count)
+        if found.ties and not settled:
+            raise NotVectorizable("a window over rows without an order")
+        computed |= {term: spread(_value(term, rows, values, found), rows.count) for term in own}
+    rows.known.update(computed)
     return rows
 
 
