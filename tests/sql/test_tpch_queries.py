@@ -16,12 +16,10 @@ from colonnade.loader.options import LoadOptions
 from colonnade.loader.tpch import TPCH_DDL, TPCH_PLAIN_DDL, TPCH_TABLES, foreign_key_indexes, generate
 from tests.conftest import load_with_sqlite3, tbl_rows
 from tests.differential.likeness import SUMMED, Row, in_order, in_ranks, ranks, same_value
-from tests.differential.taken import stats
+from tests.differential.taken import VECTORISED, stats
 
 QUERIES = sorted(Path(__file__).parents[2].glob("benchmarks/tpch/q*.sql"))
 DDL = {"specified": TPCH_DDL, "plain": TPCH_PLAIN_DDL}
-# Off until queries are vectorised: what each needs of seconds on the virtual table.
-VECTORISED = False
 TOO_SLOW = {"q13", "q21"}
 
 

@@ -93,7 +93,7 @@ class Asker:
 
     def scanned(self, source: Source, where: str) -> str:
         """The order in which the rows of a source come: where an index may be used none is promised."""
-        sides = " OR " in where  # a table in column format may be scanned for each of them
+        sides = " OR " in where and re.search(r"\bid\b", where) is not None  # a look-up by key for each side
         return "exact" if source.scans and not self.indexed and not sides else "any"
 
     def limit(self) -> tuple[str, int]:
