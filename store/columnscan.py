@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import apsw
 import numpy as np
 
 from colonnade.store import format as disk
@@ -28,7 +29,7 @@ from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.prune import Condition
 from colonnade.store.scan import Source, live_mask, merge
 from colonnade.store.table import ColumnTable
-from colonnade.store.values import INT64_MAX, RowBatch, concat_batches
+from colonnade.store.values import INT64_MAX, Kind, RowBatch, concat_batches
 
 __all__ = ["ColumnScan", "RowFilter", "scan_columns"]
 
@@ -138,8 +139,10 @@ class ColumnScan(Iterator[RowBatch]):
         self._snapshot = table.store.db.execute(f"SELECT key FROM {table.names.meta}")
         table.open_scans += 1
         self._open = True
+        self._groups, self._ids = groups, [column_id for column_id in column_ids if column_id]
         try:
             hot = _row_part(table, wish, checkpoint)
+            self._hot = hot.batch
             clusters = _clusters(pieces)
             parts = [hot.upto(cluster.first, cluster.last) for cluster in clusters]
             jobs = [
@@ -163,6 +166,26 @@ class ColumnScan(Iterator[RowBatch]):
         except BaseException:
             self.close()
             raise
+
+    def kinds(self) -> list[set[Kind]]:
+        """For each column asked for, the kinds that its values have, known before any is decoded."""
+        table, found = self._table, []
+        file = table.store.pager.read_many(table.names)
+        try:
+            for place, column_id in enumerate(self._ids):
+                kinds = set() if self._hot is None else {self._hot.columns[place].kind}
+                for group in self._groups:
+                    added = table.added.chunk(group, column_id)
+                    if added is None:
+                        kinds.add(Kind(file.kind(disk.chunk_id(group.group_id, column_id))))
+                    else:
+                        kinds.add(ChunkReader(added.data).kind)
+                found.append(kinds)
+        except (apsw.Error, ValueError) as error:
+            raise Corrupt(f"table {table.name}: {error}") from None
+        finally:
+            file.close()
+        return found
 
     def __next__(self) -> RowBatch:
         try:
@@ -269,7 +292,7 @@ class _Hot:
     """The rows of the row part that passed, in rowid order, given away from the front."""
 
     def __init__(self, batch: RowBatch | None) -> None:
-        self._batch, self._at = batch, 0
+        self.batch, self._at = batch, 0
 
     def upto(self, first: int, last: int) -> _Parts:
         """Those before the rowid `first`, and those from there to `last`."""
@@ -280,7 +303,7 @@ class _Hot:
         return self._below(INT64_MAX + 1)
 
     def _below(self, rowid: int) -> RowBatch | None:
-        batch, at = self._batch, self._at
+        batch, at = self.batch, self._at
         if batch is None:
             return None
         assert batch.rowids is not None

@@ -89,15 +89,7 @@ class ChunkFile:
     def read(self, chunk_id: int) -> Blob:
         """The BLOB of a chunk. Raises Corrupt if there is none."""
         try:
-            blob = self._blob
-            if blob is None:
-                table = self._table
-                blob = self._pager.db.blob_open(
-                    table.schema, table.name + disk.CHUNKS, "data", chunk_id, False
-                )
-                self._blob = blob
-            else:
-                blob.reopen(chunk_id)
+            blob = self._at(chunk_id)
             data = empty(blob.length(), np.uint8).data
             blob.read_into(data)
         except (
@@ -109,6 +101,26 @@ class ChunkFile:
         counters.chunks_read += 1
         counters.bytes_read += len(data)
         return data
+
+    def kind(self, chunk_id: int) -> int:
+        """The kind that the header of a chunk tells, of which nothing else is read or checked."""
+        blob = self._at(chunk_id)
+        head = blob.read(disk.CHUNK_HEADER.size)
+        if len(head) < disk.CHUNK_HEADER.size:
+            raise Corrupt(f"table {self._table.name}: a chunk without a header")
+        kind: int = disk.CHUNK_HEADER.unpack(head)[2]
+        return kind
+
+    def _at(self, chunk_id: int) -> apsw.Blob:
+        """The BLOB of a chunk, at its beginning. Raises apsw.Error if there is none."""
+        blob = self._blob
+        if blob is None:
+            table = self._table
+            blob = self._pager.db.blob_open(table.schema, table.name + disk.CHUNKS, "data", chunk_id, False)
+            self._blob = blob
+        else:
+            blob.reopen(chunk_id)
+        return blob
 
     def close(self) -> None:
         """Ends its statement."""

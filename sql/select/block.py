@@ -157,7 +157,7 @@ class BlockRun:
             reader = Reader(
                 self._run.store, source, needed, filters, keys, self._values, self._run.checkpoint
             )
-            return reader.frame(self._run.row_count(source))
+            return reader.frame(self._run.row_count(source), self._run.charge)
         frame = self._run.frame_of(source.query)
         relation = Relation.of(source.number, frame)
         mask = np.ones(frame.count, bool)

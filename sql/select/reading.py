@@ -35,7 +35,7 @@ from colonnade.store.prune import Compared, Condition, condition
 from colonnade.store.rawtext import RawText
 from colonnade.store.table import ColumnTable
 from colonnade.store.values import Column as Stored
-from colonnade.store.values import Kind, from_python
+from colonnade.store.values import Kind, RowBatch, from_python
 
 _ORDINARY_ROWS = 16_384  # of tables in row format, which are Python objects at a time
 _MAP_ROWS = 1 << 26  # keys are looked up in an array of bits up to this range
@@ -158,6 +158,20 @@ class Reader:
                 raise
             yield from self._filtered_here(table)
 
+    def straight(self) -> Iterator[BatchRows] | None:
+        """All rows of a table in column format, batch by batch, if it is certain that none of them raises
+        NotVectorizable; else None.
+        """
+        table = self._store.table(self._definition.name, self._definition.schema)
+        if table is None or self._filters or self._keys:
+            return None
+        ids = [self._id(table, column) for column in self._wanted]
+        scan = scan_columns(table, ids, checkpoint=self._checkpoint)
+        if any(Kind.MIXED in kinds for kinds in scan.kinds()):
+            scan.close()
+            return None
+        return (_rows(self._wanted, ids, batch) for batch in scan)
+
     def _filtered_here(self, table: ColumnTable) -> Iterator[BatchRows]:
         """The same where some condition needs SQLite, which only the connection's own thread can ask."""
         wanted = dict.fromkeys((*self._wanted, *(c for term in self._filters for c in columns_of(term))))
@@ -171,9 +185,15 @@ class Reader:
             if rows.count:
                 yield rows
 
-    def frame(self, whole: int) -> Frame:
-        """All rows that pass, by position of the columns wanted."""
-        batches = list(self.batches())
+    def frame(self, whole: int, charge: Callable[[int], None]) -> Frame:
+        """All rows that pass, by position of the columns wanted.
+
+        charge  is told of bytes that are kept, and raises NotVectorizable where they are too many
+        """
+        batches = []
+        for batch in self.batches():
+            charge(sum(vector.data.nbytes for vector in batch.vectors.values()))
+            batches.append(batch)
         count = sum(batch.count for batch in batches)
         vectors = {
             column.position: concat([batch.vectors[column] for batch in batches]) if batches else nulls(0)
@@ -191,15 +211,7 @@ class Reader:
         for batch in scan_columns(
             table, ids, conditions=conditions, filters=filters, checkpoint=self._checkpoint
         ):
-            stored = iter(batch.columns)
-            vectors = {}
-            for column, column_id in zip(wanted, ids, strict=True):
-                if column_id:
-                    vectors[column] = of_column(next(stored))
-                else:
-                    assert batch.rowids is not None
-                    vectors[column] = integers(batch.rowids)
-            yield BatchRows(batch.row_count, vectors)
+            yield _rows(wanted, ids, batch)
 
     @staticmethod
     def _id(table: ColumnTable, column: Column) -> int:
@@ -288,6 +300,17 @@ class Reader:
             rows = rows if mask is None else rows.filter(mask)
         if rows.count:
             yield rows
+
+
+def _rows(wanted: Sequence[Column], ids: Sequence[int], batch: RowBatch) -> BatchRows:
+    stored, vectors = iter(batch.columns), {}
+    for column, column_id in zip(wanted, ids, strict=True):
+        if column_id:
+            vectors[column] = of_column(next(stored))
+        else:
+            assert batch.rowids is not None
+            vectors[column] = integers(batch.rowids)
+    return BatchRows(batch.row_count, vectors)
 
 
 def _name(table: TableDef, column: Column) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from colonnade.sql.select.express import Values, evaluate
 from colonnade.sql.select.keys import Groups, grouped
 from colonnade.sql.select.order import keys_of, sorted_places
 from colonnade.sql.select.query import Block, Query, Source
-from colonnade.sql.select.reading import KeyFilter, key_filter
+from colonnade.sql.select.reading import KeyFilter, Reader, key_filter
 from colonnade.sql.select.relation import Frame, Relation
 from colonnade.sql.select.subquery import Subqueries
 from colonnade.sql.select.terms import Column, Subquery, Term
@@ -22,6 +22,8 @@ from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
 from colonnade.store.values import IntArray, Kind
 
+# Rows that wait to be joined, sorted or given out may take so many times the memory limit; SQLite needs less.
+_KEPT_LIMITS = 4
 Keys = list[npt.NDArray[np.generic]]
 
 
@@ -36,6 +38,13 @@ class Run:
         self.subqueries = Subqueries(self)
         self._frames: dict[int, Frame] = {}
         self._counts: dict[str, int] = {}
+        self._room = _KEPT_LIMITS * store.memory_limit
+
+    def charge(self, size: int) -> None:
+        """So many bytes of rows are kept. Raises NotVectorizable where that is more than a query may take."""
+        self._room -= size
+        if self._room < 0:
+            raise NotVectorizable("more rows than may be kept in memory")
 
     # --- what is asked more than once ----------------------------------------------------------------------
 
@@ -80,6 +89,23 @@ class Run:
         return self._counts[key]
 
     # --- a whole SELECT ------------------------------------------------------------------------------------
+
+    def straight(self, query: Query) -> Iterator[tuple[Vector, ...]] | None:
+        """The rows of `SELECT columns FROM table`, as they are read; None for any other query."""
+        block = query.blocks[0]
+        if len(query.blocks) > 1 or query.ordering or query.limit is not None or query.offset is not None:
+            return None
+        if block.rows or block.grouped or block.distinct or block.where or len(block.sources) != 1:
+            return None
+        items = [item for item in block.items if isinstance(item, Column)]
+        if len(items) < len(block.items) or block.sources[0].table is None:
+            return None
+        columns = list(dict.fromkeys(items))
+        reader = Reader(self.store, block.sources[0], columns, (), (), self.values, self.checkpoint)
+        rows = reader.straight()
+        if rows is None:
+            return None
+        return (tuple(batch.vectors[item] for item in items) for batch in rows)
 
     def query(self, query: Query) -> list[Vector]:
         """The result columns, in the order of the rows."""

@@ -375,3 +375,20 @@ def test_any_table_gives_what_sqlite_gives(
     )
     assert [str(finding) for finding in check(store)] == []
     store.db.close()
+
+
+def test_kinds_are_told_before_anything_is_decoded(store: Store) -> None:
+    store.db.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b, c TEXT)")
+    store.db.executemany("INSERT INTO t VALUES(?, ?, ?)", [(i, i / 2, f"c{i}") for i in range(100)])
+    table = store.convert("t")
+    table.freeze()
+    store.db.execute("INSERT INTO t_cln_rows VALUES(1000, x'00', NULL)")
+    decoded = table.counters.blocks_decoded
+    scan = scan_columns(table, [*table.column_ids, 0])
+    first, second, third = scan.kinds()
+    assert first == {Kind.INTEGER}
+    assert Kind.REAL in second
+    assert len(second) == 2
+    assert Kind.TEXT in third
+    assert table.counters.blocks_decoded == decoded
+    assert sum(batch.row_count for batch in scan) == 101
