@@ -15,6 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from colonnade.sql.select.bindterm import CONCATENATIONS
+from colonnade.sql.select.concatenate import concatenation, joined_texts, separator_of
 from colonnade.sql.select.express import Rows, Values, full, passing
 from colonnade.sql.select.keys import Groups, coded, grouped
 from colonnade.sql.select.order import keys_of, ranks, sorted_places
@@ -57,7 +59,7 @@ class Grouping:
     ) -> None:
         self._groups, self._aggregates = list(groups), list(aggregates)
         self._extra = list(extra)  # terms that have one value in each group
-        self.streams = not any(aggregate.distinct for aggregate in aggregates)
+        self.streams = not any(aggregate.distinct or aggregate.ordering for aggregate in aggregates)
 
     def partial(self, rows: Rows, values: Values) -> Partial:
         """The groups of a batch."""
@@ -126,7 +128,7 @@ def empty_value(aggregate: Aggregate) -> Vector:
 
 def _state_key(aggregate: Aggregate) -> tuple[object, ...]:
     name = "sum" if aggregate.name in ("sum", "avg", "total") else aggregate.name
-    return name, aggregate.operands, aggregate.distinct, aggregate.condition
+    return name, aggregate.operands, aggregate.distinct, aggregate.condition, aggregate.ordering
 
 
 # --- states ----------------------------------------------------------------------------------------------------
@@ -140,6 +142,8 @@ def _state(aggregate: Aggregate, rows: Rows, values: Values, groups: Groups) -> 
     if not aggregate.operands:
         chosen = numbers if kept is None else numbers[kept]
         return [integers(np.bincount(chosen, minlength=groups.count))]
+    if aggregate.name in CONCATENATIONS:
+        return [concatenation(aggregate, rows, values, groups, kept)]
     vector = full(aggregate.operands[0], rows, values)
     if kept is not None:
         vector, numbers = vector.filter(pa.array(kept)), numbers[kept]
@@ -171,6 +175,9 @@ def _distinct(vector: Vector, numbers: IntArray) -> tuple[Vector, IntArray]:
 def _merge(aggregate: Aggregate, parts: list[Vector], groups: Groups) -> list[Vector]:
     if aggregate.name == "count":
         return [_count_sum(parts[0], groups)]
+    if aggregate.name in CONCATENATIONS:
+        vector, numbers = _present(parts[0], groups.numbers)
+        return [joined_texts(vector, numbers, groups.count, separator_of(aggregate))]
     if aggregate.name in ("min", "max"):
         vector, numbers = _present(parts[0], groups.numbers)
         return [extreme_of(aggregate.name, vector, numbers, groups.count)]
@@ -274,7 +281,7 @@ def _refuse_ties(vector: Vector, numbers: IntArray, rows: IntArray, count: int) 
 
 
 def _value(aggregate: Aggregate, state: list[Vector]) -> Vector:
-    if aggregate.name in ("count", "min", "max"):
+    if aggregate.name in ("count", "min", "max", *CONCATENATIONS):
         return state[0]
     sums, counts = state
     if aggregate.name == "sum":

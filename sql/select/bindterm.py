@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from colonnade.sql.select.query import Query
 
 AGGREGATES = frozenset({"count", "sum", "avg", "total", "min", "max"})
+CONCATENATIONS = frozenset({"group_concat", "string_agg"})
 _COLLATIONS = frozenset({"BINARY", "NOCASE", "RTRIM"})
 _NUMERIC = frozenset({Affinity.INTEGER, Affinity.REAL, Affinity.NUMERIC})
 COMPARISONS = frozenset({"=", "<>", "<", "<=", ">", ">=", "IS", "IS NOT"})
@@ -184,12 +185,14 @@ class Terms:
     def _call(self, node: tree.Call) -> Term:
         name = node.name
         self._binder.functions.add(name)
-        if node.ordering:
+        if node.ordering and (node.name not in CONCATENATIONS or node.over is not None):
             raise NotVectorizable("ORDER BY within an aggregate")
         operands = tuple(self.term(argument) for argument in node.arguments)
         if node.over is not None:
             return self._window(node, operands)
         if name in AGGREGATES and (node.star or len(operands) <= 1):
+            return self._aggregate(node, operands)
+        if name in CONCATENATIONS and not (node.distinct and node.ordering):
             return self._aggregate(node, operands)
         if node.star or node.distinct or node.condition is not None:
             raise NotVectorizable(f"{name}()")
@@ -235,7 +238,10 @@ class Terms:
         if not operands and node.name != "count":
             raise NotVectorizable(f"{node.name}()")
         condition = None if node.condition is None else self.term(node.condition)
-        parts = (*operands, condition) if condition is not None else operands
+        ordering = tuple((self.term(o.term), o.descending, o.nulls_first) for o in node.ordering)
+        parts = [*operands, *(term for term, *_ in ordering)]
+        if condition is not None:
+            parts.append(condition)
         if any(is_aggregated(part) for part in parts):
             raise NotVectorizable("an aggregate of an aggregate")
         columns = {p for part in parts for p in walk(part) if isinstance(p, Column)}
@@ -246,7 +252,9 @@ class Terms:
             raise NotVectorizable(f"{node.name}() by a collation")
         if node.distinct and (operands[0].collation or "BINARY") != "BINARY":
             raise NotVectorizable("DISTINCT by a collation")
-        return Aggregate(node.name, operands, node.distinct, condition)
+        if any((term.collation or "BINARY") != "BINARY" for term, *_ in ordering):
+            raise NotVectorizable("an order within an aggregate by a collation")
+        return Aggregate(node.name, operands, node.distinct, condition, ordering)
 
 
 def _refuse_collated(*terms: Term) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from colonnade.sql.select.aggregate import Grouping, Partial, bare_columns
+from colonnade.sql.select.bindterm import CONCATENATIONS
 from colonnade.sql.select.conditions import Conditions, Edge, sort_conditions
 from colonnade.sql.select.express import Rows, evaluate, full, passing
 from colonnade.sql.select.keys import Matches, matches
@@ -280,6 +281,8 @@ class BlockRun:
                 raise NotVectorizable("GROUP BY with a collation")
             if has(term, Subquery):
                 raise NotVectorizable("GROUP BY a subquery")
+        if len(block.sources) > 1 and any(a.name in CONCATENATIONS for a in aggregates):
+            raise NotVectorizable("the texts of a join in its order")
         grouping = Grouping(block.groups, aggregates, extra)
         relation = grouping.result(self._partials(grouping))
         for term in block.having:

@@ -125,7 +125,7 @@ class Op(Term):
 
 @dataclass(frozen=True, slots=True)
 class Aggregate(Term):
-    """An aggregate function of the rows of a group. `condition`: FILTER."""
+    """An aggregate function of the rows of a group. `condition`: FILTER; `ordering`: ORDER BY among its operands."""
 
     __hash__ = Term.__hash__
 
@@ -133,10 +133,12 @@ class Aggregate(Term):
     operands: tuple[Term, ...]
     distinct: bool = False
     condition: Term | None = None
+    ordering: tuple[tuple[Term, bool, bool], ...] = ()
 
     @property
     def parts(self) -> tuple[Term, ...]:
-        return self.operands if self.condition is None else (*self.operands, self.condition)
+        by = tuple(term for term, *_ in self.ordering)
+        return (*self.operands, *by) if self.condition is None else (*self.operands, *by, self.condition)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,3 +99,19 @@ def test_rows_are_those_of_sqlite_in_its_order(both: tuple[apsw.Connection, Any]
 def test_what_is_not_certain_is_left_to_sqlite(both: tuple[apsw.Connection, Any], text: str) -> None:
     with pytest.raises(NotVectorizable):
         vectorised(both[1], text)
+
+
+CONCATENATIONS = [
+    "SELECT g, group_concat(n) FROM t GROUP BY g",
+    "SELECT group_concat(g, '; ') FROM t WHERE id < 20",
+    "SELECT group_concat(g) FROM t WHERE id < 0",
+    "SELECT g, string_agg(x, '') FILTER (WHERE n > 3) FROM t GROUP BY g",
+    "SELECT g, group_concat(d, '|' ORDER BY n DESC, id) FROM t GROUP BY g",
+    "SELECT n, group_concat(DISTINCT g) FROM t GROUP BY n",
+]
+
+
+@pytest.mark.parametrize("text", CONCATENATIONS)
+def test_texts_are_concatenated_in_the_order_of_rows(both: tuple[apsw.Connection, Any], text: str) -> None:
+    plain, ours = both
+    assert vectorised(ours, text) == plain.execute(text).fetchall()
