@@ -136,6 +136,7 @@ def connected(contender: str, path: Path, limit: float) -> Callable[[str, str], 
     if contender == "colonnade":  # leaves out what tables in column format need until there is one
         __import__("colonnade.columnside")
         __import__("colonnade.sql.select")
+        __import__("pyarrow").scalar(0)  # for which pyarrow imports pandas, where that is installed
     database = module.connect(str(path))
     started = [0.0]
     if contender == "sqlite3":
@@ -147,7 +148,9 @@ def connected(contender: str, path: Path, limit: float) -> Callable[[str, str], 
         try:
             cursor = database.execute(text)
             if form == "arrow":
-                count = (cursor.arrow() if contender == "duckdb" else cursor.fetch_arrow_table()).num_rows
+                count = (
+                    cursor.to_arrow_table() if contender == "duckdb" else cursor.fetch_arrow_table()
+                ).num_rows
             else:
                 count = len(cursor.fetchall())
         except module.Error as error:
