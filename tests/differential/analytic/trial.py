@@ -89,10 +89,13 @@ class Trial:
         return None
 
     def _ranked(self, query: Query) -> list[tuple[Any, Row]] | None:
-        """All rows before LIMIT with their ranks; None where the order is decided, or is not."""
+        """All rows before LIMIT with their ranks; None where the order is decided or not, or they cannot be had."""
         if not query.whole.sql:
             return None
-        rows = list(self.theirs.db.execute(query.whole.sql, query.whole.parameters, can_cache=False))
+        try:
+            rows = list(self.theirs.db.execute(query.whole.sql, query.whole.parameters, can_cache=False))
+        except Reference.errors:  # at a row that LIMIT leaves out
+            return None
         if query.order == "ranked":
             return [(row[-1], row[:-1]) for row in rows]
         return ranks(rows, lambda one, other: all(_tied(one[key], other[key]) for key in query.keys))
@@ -121,7 +124,7 @@ def _tied(one: Any, other: Any) -> bool:
 def _alike(query: Query, theirs: list[Row], ours: list[Row], ranked: Any) -> bool:
     if ranked is not None:
         return len(theirs) == len(ours) and in_ranks(ranked, ours, query.leeways, query.offset)
-    same = in_order if query.order == "exact" else as_bags
+    same = as_bags if query.order == "any" else in_order
     return same(theirs, ours, query.leeways)
 
 
