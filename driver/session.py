@@ -25,7 +25,6 @@ from colonnade.savepoints import Savepoints, savepoint_name
 from colonnade.sql.messages import user_rows
 from colonnade.sql.statement import Statement
 from colonnade.store.presence import Presence, register, unregister
-from colonnade.store.switches import FOREIGN_KEYS, switched
 from colonnade.watch import run_seen
 
 if TYPE_CHECKING:
@@ -340,6 +339,8 @@ class Session:
         if self._columns is None or not in_filter(error):
             return False
         self.store.constants_only = True
+        from colonnade.store.switches import FOREIGN_KEYS, switched  # it has a dataclass, slow to import
+
         with switched(self.db, FOREIGN_KEYS, not self.foreign_keys()):
             pass  # SQLite prepares each statement anew after a switch
         return True
