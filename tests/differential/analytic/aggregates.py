@@ -107,9 +107,12 @@ def window(maker: Maker, key: Expr) -> Expr:
         rest = r.choice(("", ", 2", ", 1, 0"))
         return Expr(f"{r.choice(('lag', 'lead'))}({maker.anything(0).sql}{rest}) {total}", "any")
     if form == "running":
-        return Expr(f"{r.choice(('sum', 'avg', 'count', 'max'))}({inner.sql}) {total}", "real", leeway=SUMMED)
+        name = r.choice(("sum", "avg", "count", "max"))
+        inner = maker.plain() if name == "max" else inner
+        return Expr(f"{name}({inner.sql}) {total}", "real", leeway=SUMMED)
     if form == "whole":
         name = r.choice(("sum", "avg", "count", "min"))
+        inner = maker.plain() if name == "min" else inner
         return Expr(f"{name}({inner.sql}) OVER ({partition.strip()})", "real", leeway=SUMMED)
     if form == "frame":
         frame = r.choice(("ROWS BETWEEN 2 PRECEDING AND CURRENT ROW", "ROWS UNBOUNDED PRECEDING"))
