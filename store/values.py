@@ -275,9 +275,9 @@ def is_integer(doubles: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
 
 def _text_to_python(data: pa.Array) -> list[SQLiteValue]:
     if pa.types.is_dictionary(data.type):
-        words: list[SQLiteValue] = [*data.dictionary.to_pylist(), None]
-        codes = data.indices.fill_null(len(words) - 1).to_numpy().tolist()
-        return [words[code] for code in codes]
+        words = np.array([*data.dictionary.to_pylist(), None], object)
+        taken: list[SQLiteValue] = words[data.indices.fill_null(len(words) - 1).to_numpy()].tolist()
+        return taken
     result: list[SQLiteValue] = data.to_pylist()
     return result
 
@@ -289,7 +289,25 @@ def _iso_to_python(data: pa.Array) -> list[SQLiteValue]:
 
 def iso_text(data: pa.Array) -> pa.Array:
     """The string array that a DATE or DATETIME array stands for."""
+    if data.type == pa.date32() and not data.null_count and len(data) >= _MANY_DATES:
+        days = data.view(pa.int32()).to_numpy()
+        first, last = int(days.min()), int(days.max())
+        if last - first < len(days):
+            return _copied_dates(days, first, last)
     return data.cast(pa.string())  # Arrow writes 0, 3 or 6 decimals, as the unit has them
+
+
+_MANY_DATES = 1024
+_DATE_BYTES = 10  # in years 0000 to 9999
+
+
+def _copied_dates(days: npt.NDArray[np.int32], first: int, last: int) -> pa.Array:
+    """The text of dates that lie close together: each is written once, which takes a fifth of the time."""
+    written = pa.array(np.arange(first, last + 1, dtype=np.int32)).view(pa.date32()).cast(pa.string())
+    words = np.frombuffer(written.buffers()[2], np.dtype((np.void, _DATE_BYTES)), last - first + 1)
+    offsets = np.arange(0, _DATE_BYTES * (len(days) + 1), _DATE_BYTES, dtype=np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(words[days - first])]
+    return pa.Array.from_buffers(pa.string(), len(days), buffers)
 
 
 def as_text(column: Column) -> pa.Array:
