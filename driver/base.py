@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from threading import RLock, get_ident
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import apsw
 
@@ -76,3 +76,12 @@ class Base:
     def _check_open(self) -> None:
         self._check_thread()
         self._check_closed()
+
+
+class NoConnection:
+    """What a cursor has before Cursor.__init__ was called."""
+
+    _thread = -1
+
+    def _elsewhere(self, *_: object) -> NoReturn:
+        raise ProgrammingError("Base Cursor.__init__ not called.")

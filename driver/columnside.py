@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from colonnade.owing import Owing
 from colonnade.plan import Plan
 from colonnade.pragmas import checked_rows
+from colonnade.queries import Queries
 from colonnade.sql.names import introspection, register_schema_module, with_columns
 from colonnade.sql.route import Router
 from colonnade.sql.schemaviews import SchemaView, schema_views
@@ -33,6 +34,7 @@ class ColumnSide:
     store    its tables in column format
     router   makes them ready for what is written
     writing  runs statements that write them
+    queries  answers vectorised SELECTs
     owing    runs them while rows owe a validation
     texts    reads INSERTs of literals under bulk load
     """
@@ -48,6 +50,7 @@ class ColumnSide:
         )
         self.writing = Writing(session)
         self.owing = Owing(session)
+        self.queries = Queries(session)
         self.texts = Texts(session)
         self._shows_schema = False  # whether the functions that introspection() calls are there
         self._views: dict[str, SchemaView] = {}

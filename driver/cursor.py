@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import apsw
 
-from colonnade.base import Base
+from colonnade.arrowresults import ArrowResults
+from colonnade.base import Base, NoConnection
 from colonnade.errors import CLOSED_CURSOR, RECURSIVE, translate, undecodable
 from colonnade.ingests import Ingests
 from colonnade.many import run_many
@@ -29,15 +30,15 @@ from colonnade.watch import program_cursor
 
 if TYPE_CHECKING:
     from colonnade.connection import Connection
+    from colonnade.vectorised import Batches
 
 RowFactory = Callable[["Cursor", tuple[Any, ...]], Any]
 
 _ARRAYSIZE: Any = object()
 _INT_MAX = 2**31 - 1
-_NOT_INITIALISED = "Base Cursor.__init__ not called."
 
 
-class Cursor(Ingests):
+class Cursor(Ingests, ArrowResults):
     """Executes statements and fetches their rows.
 
     description  one 7-tuple a column, the name first; None if the last statement had no rows to give
@@ -50,6 +51,7 @@ class Cursor(Ingests):
         "__weakref__",
         "_ahead",
         "_arraysize",
+        "_batches",
         "_closed",
         "_converters",
         "_counting",
@@ -78,6 +80,7 @@ class Cursor(Ingests):
             kind = type(connection).__name__
             raise TypeError(f"Cursor() argument 1 must be sqlite3.Connection, not {kind}") from None
         self._rows: Iterator[Any] | None = None  # what is still to fetch; never None while _ahead is a row
+        self._batches: Batches | None = None  # what _rows are made of, where the statement was vectorised
         self._ahead: Any = None  # a row read before it was asked for: SQLite is done with the last row then
         self._converters: Converters | None = None
         self._counting = False  # a RETURNING statement sets rowcount when its last row was read
@@ -114,7 +117,7 @@ class Cursor(Ingests):
         connection = self.connection
         if get_ident() != connection._thread:
             return connection._elsewhere(self.execute, sql, parameters)
-        self._rows = self._ahead = self.description = None
+        self._rows = self._ahead = self._batches = self.description = None
         self.rowcount = -1
         db = connection._db
         began = False
@@ -283,7 +286,7 @@ class Cursor(Ingests):
 
     def _show(self, rows: Iterator[Any] | None, description: Description | None) -> None:
         """Take the rows of a statement that did not go to SQLite as it was."""
-        self._rows = rows
+        self._rows, self._batches = rows, None
         self._converters = None
         self.description = description
 
@@ -305,7 +308,7 @@ class Cursor(Ingests):
         except Exception as error:
             rest = Unreadable(translate(error))
             self._let_go()  # the statement has not ended
-        self._rows = chain(rows, rest)
+        self._rows, self._batches = chain(rows, rest), None
         if self._counting:
             self._counting = False
             self.rowcount = self.connection._db.changes()
@@ -320,7 +323,7 @@ class Cursor(Ingests):
 
     def _failed(self, error: Exception, sql: str = "", *, began: bool = False) -> Exception:
         """What to raise for `error`; `began`: a transaction was begun for the statement."""
-        self._rows = self._ahead = None
+        self._rows = self._ahead = self._batches = None
         self._counting = False
         if self._closed:
             return ProgrammingError(CLOSED_CURSOR)
@@ -425,7 +428,7 @@ class Cursor(Ingests):
 
     def _finish(self) -> None:
         """The last row was read: SQLite has ended the statement."""
-        self._rows = self._ahead = None
+        self._rows = self._ahead = self._batches = None
         if self._counting:
             self._counting = False
             self.rowcount = self.connection._db.changes()
@@ -466,7 +469,7 @@ class Cursor(Ingests):
         if self._cursor is BUSY:
             raise ProgrammingError(RECURSIVE)
         self._closed = True
-        self._rows = self._ahead = None
+        self._rows = self._ahead = self._batches = None
         self._counting = False
         self._cursor.close(True)
         return None
@@ -483,15 +486,6 @@ class Cursor(Ingests):
         self.connection._check_open()
 
 
-class _NoConnection:
-    """What a cursor has before Cursor.__init__ was called."""
-
-    _thread = -1
-
-    def _elsewhere(self, *_: object) -> NoReturn:
-        raise ProgrammingError(_NOT_INITIALISED)
-
-
 def _new_without_connection(kind: type[Cursor], *_: object, **__: object) -> Cursor:
     """`__new__` of subclasses, whose `__init__` may forget that of Cursor."""
     cursor = object.__new__(kind)
@@ -499,4 +493,4 @@ def _new_without_connection(kind: type[Cursor], *_: object, **__: object) -> Cur
     return cursor
 
 
-_NO_CONNECTION: Any = _NoConnection()
+_NO_CONNECTION: Any = NoConnection()

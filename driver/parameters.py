@@ -75,3 +75,23 @@ def values(parameters: Iterable[Any]) -> Iterator[Any]:
     """The values of one row for a path that does not go through apsw: other types adapted or refused."""
     for number, value in enumerate(parameters, 1):
         yield _bound(number, value)
+
+
+def stored_values(parameters: Any) -> Any:
+    """What SQLite stores for the parameters of one statement: a tuple, or a dict by name, of int, float, str, bytes
+    and None; None instead for a mapping that is no dict, and may have no values but those it is asked for."""
+    if type(parameters) is dict:
+        return {name: _stored(_bound(1, value)) for name, value in parameters.items()}
+    if isinstance(parameters, Mapping):
+        return None
+    return tuple([_stored(_bound(place, value)) for place, value in enumerate(parameters, 1)])
+
+
+def _stored(value: Any) -> Any:
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    for plain in (int, float, str):
+        if isinstance(value, plain):
+            return plain(value)
+    return bytes(value)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colonnade.sql.statement import Statement, parse
 from colonnade.store.errors import ProgrammingError
+
+if TYPE_CHECKING:
+    from colonnade.lookups import Access
 
 Column = tuple[str, str | None]
 Columns = tuple[Column, ...]
@@ -17,7 +20,7 @@ _BLANK = re.compile(r"(?:[ \t\n\f\r\ufeff]+|--[^\n]*(?:\n|\Z)|/\*(?:(?!\*/).)*(?
 _WORD = re.compile(r"[A-Za-z]*")
 _DML = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})
 _QUERIES = frozenset({"SELECT", "VALUES", "WITH", "EXPLAIN", "PRAGMA"})
-_READING = frozenset({"SELECT", "WITH", "VALUES"})
+READING = frozenset({"SELECT", "WITH", "VALUES"})
 _BOUNDS = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
 _NAMED_BY_POSITION = sys.version_info >= (3, 12)
 _NAMED = re.compile(r"[:@$]\w")
@@ -41,6 +44,10 @@ class Plan:
     reads        a native SELECT, which may read tables in column format too
     schema       whether it may change the schema, or what statements mean
     named        whether it may have parameters with names, and giving them by position is deprecated
+    never        while the store is in this epoch it is not vectorised
+    looked_in    when it was last looked at for that
+    access       what SQLite would do for it, as it was found then
+    refused      why it was not vectorised since then, by the types of its parameters
     columns      name and declared type of each column of its rows, as they were in `generation` of the
                  connection's schema
     description  made of them; None: no rows
@@ -49,6 +56,7 @@ class Plan:
 
     __slots__ = (
         "_statement",
+        "access",
         "asked",
         "columns",
         "description",
@@ -56,9 +64,12 @@ class Plan:
         "empty",
         "first",
         "generation",
+        "looked_in",
         "named",
         "native",
+        "never",
         "reads",
+        "refused",
         "returns",
         "schema",
         "text",
@@ -86,7 +97,7 @@ class Plan:
             or self.first == "PRAGMA"
             or self.first in _BOUNDS
             or ("_" in text and _SYSTEM.search(text))
-            or (self.first in _READING and _STORED.search(text))
+            or (self.first in READING and _STORED.search(text))
         )
         self.reads = self.native and self.first == "SELECT"
         self.named = _NAMED_BY_POSITION and _NAMED.search(text) is not None
@@ -94,6 +105,10 @@ class Plan:
         self.description: Description | None = None
         self.generation = -1
         self.varying = False
+        self.never: int | None = None
+        self.looked_in: tuple[int, int] | None = None
+        self.access: Access | None = None
+        self.refused: dict[tuple[Any, ...], str] = {}
         self._statement: Statement | None = None
 
     @property

@@ -146,6 +146,21 @@ def _advise(session: Session, pragma: Pragma) -> Answer:
     return Answer(reports.ADVICE, reports.advice(session.store, schema, session.bulk.stats))
 
 
+def _vectorized(session: Session, pragma: Pragma) -> Answer | None:
+    queries = session.columns.queries
+    if pragma.value is None:
+        return Answer(("vectorized",), [(int(queries.on),)])
+    on = _SWITCH.get(pragma.value.lower())
+    if on is None:
+        raise OperationalError(f"PRAGMA vectorized takes on or off, not {pragma.value!r}")
+    queries.on = on
+    return None
+
+
+def _vectorized_stats(session: Session, pragma: Pragma) -> Answer:
+    return Answer(("outcome", "reason", "count"), session.columns.queries.stats())
+
+
 def _pager_stats(session: Session, pragma: Pragma) -> Answer:
     from colonnade import reports
 
@@ -248,6 +263,8 @@ OWN: dict[str, Own] = {
     "clear_constraint_cache": _clear_constraint_cache,
     "advise": _advise,
     "pager_stats": _pager_stats,
+    "vectorized": _vectorized,
+    "vectorized_stats": _vectorized_stats,
 }
 # SQLite's own, answered here where tables are in column format.
 SHARED: dict[str, Own] = {

@@ -19,7 +19,7 @@ import apsw
 from colonnade import pragmas, script, tracing
 from colonnade.bulk import Bulk
 from colonnade.changes import Changes
-from colonnade.plan import Description, Plan, describe
+from colonnade.plan import READING, Description, Plan, describe
 from colonnade.rows import BUSY, in_filter
 from colonnade.savepoints import Savepoints, savepoint_name
 from colonnade.sql.messages import user_rows
@@ -161,7 +161,11 @@ class Session:
     def _execute(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         if plan.reads and not (self.connection._unverified or self.bulk.active):
             self._deferring = False
-            cursor._run_query(plan, parameters)
+            columns = self._columns  # written out, as look-ups of rows come here
+            if (columns is not None and plan.never == columns.store.epoch) or not self._vectorised(
+                cursor, plan, parameters
+            ):
+                cursor._run_query(plan, parameters)
             self.note_reading(cursor)
             return
         if plan.empty:
@@ -265,9 +269,16 @@ class Session:
             if plan.first == "EXPLAIN" and cursor._rows is not None:
                 cursor._show(user_rows(cursor._rows), cursor.description)
             return
-        with self.instead(plan, plan, parameters) as run:
-            cursor._run_native(run, parameters)
+        if not self._vectorised(cursor, plan, parameters):
+            with self.instead(plan, plan, parameters) as run:
+                cursor._run_native(run, parameters)
         self.note_reading(cursor)
+
+    def _vectorised(self, cursor: Cursor, plan: Plan, parameters: Any) -> bool:
+        """Answer a query from columns, if that is certain to be what SQLite would answer."""
+        if self.connection._plain or plan.first not in READING:
+            return False
+        return self.columns.queries.run(cursor, plan, parameters)
 
     # --- hooks -------------------------------------------------------------------------------------------
 

@@ -60,6 +60,8 @@ def statement(spans: Spans, cursor: Cursor, text: str) -> Iterator[None]:
     """A span for a statement, and one for the reading of its rows."""
     with spans("query", text=text[:_TEXT]) as span:
         yield
+        if cursor._batches is not None:
+            span.note(path="vectorised")
         if cursor.rowcount >= 0:
             span.note(rows=cursor.rowcount)
     if cursor._rows is not None and not isinstance(cursor._rows, Fetched):

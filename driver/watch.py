@@ -60,6 +60,7 @@ class Watch:
         self._rowids: dict[tuple[str, str], str] = {}  # see learn()
         self._shadows: frozenset[str] = frozenset()
         self._trace: Trace | None = None
+        self._progress: Progress | None = None
         self._update: Update | None = None
         self._starting: apsw.Cursor | None = None  # of the program; its statement is just about to run
         # By the id that SQLite's events have: which cursor runs the statement.
@@ -100,6 +101,11 @@ class Watch:
         self._authorizer = callback
         self.learn()
         self._db.set_authorizer(None if callback is None else self._allowed)
+
+    @property
+    def authorizes(self) -> bool:
+        """Whether the program wants to be asked about each access."""
+        return self._authorizer is not None
 
     def learn(self) -> None:
         """Look which columns stand for the rowids of tables in column format, which SQLite does not know, and which
@@ -199,6 +205,7 @@ class Watch:
 
     def progress(self, callback: Progress | None, steps: int) -> None:
         """Call `callback` after so many steps of the program's statements; None: no more."""
+        self._progress = None
         if callback is None:
             self._db.set_progress_handler(None)
             return
@@ -213,6 +220,12 @@ class Watch:
                 return True
 
         self._db.set_progress_handler(stop, steps)
+        if steps > 0:
+            self._progress = stop
+
+    def stops(self) -> bool:
+        """Asks the progress handler whether a statement that SQLite does not run shall end."""
+        return self._progress is not None and bool(self._progress())
 
     # --- rows --------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import apsw
 from colonnade.batches import batch_target
 from colonnade.defining import define
 from colonnade.parameters import bindable, warn_of_names
-from colonnade.plan import Plan
+from colonnade.plan import READING, Plan
 from colonnade.rows import BUSY
 from colonnade.sql import statistics
 from colonnade.sql.explain import QUERY_PLAN, as_sqlite_says, explained
@@ -117,8 +117,11 @@ class Writing:
             session.store.explains = None
         target = plan.statement.target
         if cursor.description is not None and len(cursor.description) == QUERY_PLAN:
-            thawed = target.name if target is not None and run is not plan else None
-            cursor._show(as_sqlite_says(cursor._rows or (), thawed), cursor.description)
+            heading = f"THAW ROWS OF {target.name}" if target is not None and run is not plan else None
+            rows = list(cursor._rows or ())  # before other statements are asked about
+            if plan.statement.inner in READING:
+                heading = session.columns.queries.heading(plan, parameters)
+            cursor._show(as_sqlite_says(rows, heading), cursor.description)
         session.note_reading(cursor)
 
     def _set_wise(self, plan: Plan, write: SetWrite, parameters: Any) -> int | None:

@@ -8,6 +8,9 @@ explained is not run. SQLite prints them behind the table's name or alias.
     SEARCH t USING COLUMN FORMAT KEY (a=?)              the same, where a key has but few rows for each value
     SEARCH t USING COLUMN FORMAT ROWID (rowid=?)        one row, found by its rowid
     SEARCH t USING COLUMN FORMAT ROWID (rowid>?)        a range of rowids
+    VECTORISED                                          before these rows: the query is answered from columns, and
+                                                        the rows say what SQLite would do otherwise
+    NOT VECTORISED: reason                              what keeps a query from that which is no look-up of few rows
     THAW ROWS OF t                                      of a statement that writes t, before the rows that show how
                                                         SQLite runs it on the row part
 """
@@ -68,14 +71,14 @@ _SIGNS = {
 }
 
 
-def as_sqlite_says(rows: Iterable[tuple[Any, ...]], thawed: str | None = None) -> Iterator[tuple[Any, ...]]:
+def as_sqlite_says(rows: Iterable[tuple[Any, ...]], heading: str | None = None) -> Iterator[tuple[Any, ...]]:
     """The rows of EXPLAIN QUERY PLAN with the words where SQLite puts those of its own tables.
 
-    thawed  the table that the statement writes, if that is in column format
+    heading  what stands before them, if anything
     """
-    if thawed is not None:
+    if heading is not None:
         rows = list(rows)
-        yield max((row[0] for row in rows), default=0) + 1, 0, 0, f"THAW ROWS OF {thawed}"
+        yield max((row[0] for row in rows), default=0) + 1, 0, 0, heading
     for row in rows:
         found = _VIRTUAL.fullmatch(row[_DETAIL])
         if found is not None:

@@ -238,19 +238,22 @@ def _plan(both: Both, sql: str) -> list[str]:
 @pytest.mark.parametrize(
     ("sql", "plan"),
     [
-        ("SELECT * FROM p", ["SCAN p USING COLUMN FORMAT"]),
+        ("SELECT * FROM p", ["VECTORISED", "SCAN p USING COLUMN FORMAT"]),
         ("SELECT * FROM p AS x WHERE id = 3", ["SEARCH x USING COLUMN FORMAT ROWID (rowid=?)"]),
-        ("SELECT * FROM p WHERE rowid > 3", ["SEARCH p USING COLUMN FORMAT ROWID (rowid>?)"]),
+        ("SELECT * FROM p WHERE rowid > 3", ["VECTORISED", "SEARCH p USING COLUMN FORMAT ROWID (rowid>?)"]),
         ("SELECT * FROM p WHERE name = 'a'", ["SEARCH p USING COLUMN FORMAT KEY (name=?)"]),
         (
             "SELECT * FROM p WHERE price >= 3 AND price < 9",
-            ["SCAN p USING COLUMN FORMAT ZONE MAPS (price>=? AND price<?)"],
+            ["VECTORISED", "SCAN p USING COLUMN FORMAT ZONE MAPS (price>=? AND price<?)"],
         ),
         ("SELECT max(id) FROM p", ["SEARCH p USING COLUMN FORMAT"]),
-        ("SELECT * FROM other.p WHERE q IS NULL", ["SCAN other.p USING COLUMN FORMAT ZONE MAPS (q IS NULL)"]),
+        (
+            "SELECT * FROM other.p WHERE q IS NULL",
+            ["VECTORISED", "SCAN other.p USING COLUMN FORMAT ZONE MAPS (q IS NULL)"],
+        ),
         (
             "SELECT * FROM v",
-            ["SCAN c USING COLUMN FORMAT", "SEARCH p USING COLUMN FORMAT ROWID (rowid=?)"],
+            ["VECTORISED", "SCAN c USING COLUMN FORMAT", "SEARCH p USING COLUMN FORMAT ROWID (rowid=?)"],
         ),
         ("SELECT k FROM keyed WHERE k = 1", ["SEARCH keyed USING PRIMARY KEY (k=?)"]),
         ("SELECT name FROM sqlite_master", ["SCAN sqlite_master"]),

@@ -266,7 +266,8 @@ def test_opentelemetry_gets_spans_with_their_parents_where_the_program_has_a_pro
     ]
     assert queries[1] == (
         "UNSET",
-        "[('db.query.text', 'SELECT a FROM t WHERE a < ?'), ('db.system.name', 'sqlite')]",
+        "[('colonnade.path', 'vectorised'), ('db.query.text', 'SELECT a FROM t WHERE a < ?'),"
+        " ('db.system.name', 'sqlite')]",
     )
     assert queries[2][0] == "ERROR"
 

@@ -1,0 +1,57 @@
+"""Rows and Arrow columns of vectorised answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from colonnade.plan import Columns
+from colonnade.sql.select import Vector
+from colonnade.store.values import Column, SQLiteValue, to_python
+
+Batch = tuple[Vector, ...]
+
+
+class Batches:
+    """The batches of an answer, given once.
+
+    columns  name and declared type of each column
+    touched  some were given
+    """
+
+    __slots__ = ("_batches", "columns", "touched")
+
+    def __init__(self, columns: Columns, batches: Iterator[Batch]) -> None:
+        self.columns, self._batches, self.touched = columns, batches, False
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> Batch:
+        self.touched = True
+        return next(self._batches)
+
+
+def to_rows(batch: Batch) -> Iterator[tuple[Any, ...]]:
+    """The rows of a batch as SQLite's own types."""
+    return zip(*map(python_values, batch), strict=True)
+
+
+def python_values(vector: Vector) -> list[SQLiteValue]:
+    """None, int, float, str or bytes for each value."""
+    if vector.truth:
+        return to_python(Column(vector.kind, vector.data.cast(pa.int64())))
+    if vector.whole is None:
+        return to_python(Column(vector.kind, vector.data))
+    doubles = vector.data.fill_null(0) if vector.data.null_count else vector.data
+    values: list[SQLiteValue] = vector.data.to_pylist()
+    rows = np.flatnonzero(vector.whole.to_numpy(zero_copy_only=False))
+    integers = doubles.to_numpy()[rows].astype(np.int64).tolist()
+    nulls = vector.data.null_count > 0
+    for row, integer in zip(rows.tolist(), integers, strict=True):
+        if not nulls or values[row] is not None:
+            values[row] = integer
+    return values
