@@ -306,7 +306,11 @@ def _copied_dates(days: npt.NDArray[np.int32], first: int, last: int) -> pa.Arra
     written = pa.array(np.arange(first, last + 1, dtype=np.int32)).view(pa.date32()).cast(pa.string())
     words = np.frombuffer(written.buffers()[2], np.dtype((np.void, _DATE_BYTES)), last - first + 1)
     offsets = np.arange(0, _DATE_BYTES * (len(days) + 1), _DATE_BYTES, dtype=np.int32)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(words[days - first])]
+    copied = pa.allocate_buffer(
+        _DATE_BYTES * len(days)
+    )  # in Arrow's pool, for the reason in encodings.base.empty
+    words.take(days - first, out=np.frombuffer(copied, words.dtype), mode="clip")
+    buffers = [None, pa.py_buffer(offsets), copied]
     return pa.Array.from_buffers(pa.string(), len(days), buffers)
 
 
