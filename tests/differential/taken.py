@@ -6,8 +6,6 @@ from collections import Counter
 
 import colonnade
 
-VECTORISED = False  # until the driver vectorises queries
-
 
 def stats(database: colonnade.Connection) -> tuple[int, Counter[str]]:
     """How many queries of a connection were vectorised, and why how many others were not."""

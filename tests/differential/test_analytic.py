@@ -13,7 +13,6 @@ from tests.differential.analytic.counts import Counts
 from tests.differential.analytic.queries import Ask, Query
 from tests.differential.analytic.reduce import inlined, reduced, show
 from tests.differential.analytic.trial import QUERIES, Trial, made, tried
-from tests.differential.taken import VECTORISED
 
 _BATCH = 5  # worlds
 _FEW = range(8)  # batches of `make test`: 2,000 queries
@@ -49,8 +48,7 @@ def _assert_not_hollow(counts: Counts) -> None:
     assert counts.valid > counts.total * 0.9, report
     for kind in _ESSENTIAL:
         assert counts.asked[kind] - counts.failed[kind] >= 3, f"{kind}\n{report}"
-    if VECTORISED:
-        assert counts.share() > 0.6, report
+    assert counts.share() > 0.6, report
 
 
 @pytest.mark.storage_format("auto", reason="the worlds say which rows are in row groups")

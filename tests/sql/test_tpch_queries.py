@@ -16,11 +16,10 @@ from colonnade.loader.options import LoadOptions
 from colonnade.loader.tpch import TPCH_DDL, TPCH_PLAIN_DDL, TPCH_TABLES, foreign_key_indexes, generate
 from tests.conftest import load_with_sqlite3, tbl_rows
 from tests.differential.likeness import SUMMED, Row, in_order, in_ranks, ranks, same_value
-from tests.differential.taken import VECTORISED, stats
+from tests.differential.taken import stats
 
 QUERIES = sorted(Path(__file__).parents[2].glob("benchmarks/tpch/q*.sql"))
 DDL = {"specified": TPCH_DDL, "plain": TPCH_PLAIN_DDL}
-TOO_SLOW = {"q13", "q21"}
 
 
 @dataclass
@@ -77,8 +76,7 @@ def _compare(loaded: Loaded, path: Path) -> None:
     taken, fallen = stats(loaded.ours)
     cursor = loaded.ours.execute(text)
     got = cursor.fetchall()
-    if VECTORISED:
-        assert stats(loaded.ours) == (taken + 1, fallen)
+    assert stats(loaded.ours) == (taken + 1, fallen)
     assert [column[0] for column in cursor.description] == names
     leeways = [SUMMED] * len(names)
     keys = _order(text, names)
@@ -104,8 +102,6 @@ def _order(text: str, names: list[str]) -> list[int]:
 @pytest.mark.storage_format("auto", reason="the load makes the row groups that it claims")
 @pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
 def test_a_query_gives_what_sqlite3_gives(loaded: Loaded, path: Path) -> None:
-    if not VECTORISED and path.stem in TOO_SLOW:
-        pytest.skip("takes half a minute on the virtual table")
     _compare(loaded, path)
 
 
@@ -113,8 +109,6 @@ def test_a_query_gives_what_sqlite3_gives(loaded: Loaded, path: Path) -> None:
 @pytest.mark.storage_format("auto", reason="the load makes the row groups that it claims")
 @pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
 def test_a_query_gives_what_sqlite3_gives_at_scale_tenth(loaded_tenfold: Loaded, path: Path) -> None:
-    if not VECTORISED:
-        pytest.skip("takes minutes on the virtual table")
     _compare(loaded_tenfold, path)
 
 
