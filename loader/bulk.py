@@ -125,6 +125,8 @@ class BulkLoad:
         definition = self._definition(insert)
         if definition is None or bulk_reason(definition) is not None:
             return False
+        if self.settings.foreign_keys() and self._is_misread(definition):
+            return False  # whether that is an error, and when, SQLite says itself
         names = {fold(column.name) for column in definition.columns}
         if insert.columns is not None and not names.issuperset(map(fold, insert.columns)):
             return False
@@ -133,6 +135,11 @@ class BulkLoad:
             or self.store.table(definition.name, definition.schema) is not None
             or self.store.ineligible(definition.name, definition.schema) is None
         )
+
+    def _is_misread(self, definition: TableDef) -> bool:
+        """Whether a foreign key refers to no key of the table, though to the table."""
+        children = self.settings.schema(definition.schema).children_of(definition.name)
+        return any(key.mismatch is not None for _, key in children)
 
     def _hidden(self, name: str) -> bool:
         """Whether an unqualified name means a temporary table or view, whatever else is called so."""

@@ -508,6 +508,16 @@ def test_rows_inserted_at_once_ask_no_more_of_foreign_keys_than_an_insert_does(m
     )
 
 
+@pytest.mark.parametrize("deferred", ["on", "off"])
+def test_bulk_load_of_a_parent_that_a_child_refers_to_wrongly_is_what_it_is_in_sqlite(deferred: str) -> None:
+    rows = Step("given", "INSERT INTO p VALUES(?, ?)", [(1, 2), (3, 4)], "many")
+    assert_equal(
+        *("CREATE TABLE p(a, b, PRIMARY KEY(a, b))", "CREATE TABLE c(a REFERENCES p)"),
+        Step("bulk", "", (Step("given", f"PRAGMA defer_foreign_keys = {deferred}"), rows), "bulk"),
+        "SELECT * FROM p",
+    )
+
+
 def test_a_query_that_inserts_text_that_is_not_utf8_holds_no_table() -> None:
     assert_equal(
         *("CREATE TABLE t(a, b, UNIQUE(a))", "INSERT INTO t VALUES('b', NULL), ('a', CAST(x'6180' AS TEXT))"),
