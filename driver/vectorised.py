@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from colonnade.plan import Columns
 from colonnade.sql.select import Vector
 from colonnade.store.values import Column, SQLiteValue, to_python
 
+_ROWS = 2048
 Batch = tuple[Vector, ...]
 
 
@@ -36,8 +38,13 @@ class Batches:
 
 
 def to_rows(batch: Batch) -> Iterator[tuple[Any, ...]]:
-    """The rows of a batch as SQLite's own types."""
-    return zip(*map(python_values, batch), strict=True)
+    """The rows of a batch as SQLite's own types, of which few are made at a time: a row group may have many bytes."""
+    count = len(batch[0])
+    if count <= _ROWS:
+        return zip(*map(python_values, batch), strict=True)
+    starts = range(0, count, _ROWS)
+    slices = ([vector.slice(start, min(_ROWS, count - start)) for vector in batch] for start in starts)
+    return chain.from_iterable(zip(*map(python_values, some), strict=True) for some in slices)
 
 
 def python_values(vector: Vector) -> list[SQLiteValue]:

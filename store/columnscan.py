@@ -29,7 +29,7 @@ from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.prune import Condition
 from colonnade.store.scan import Source, live_mask, merge
 from colonnade.store.table import ColumnTable
-from colonnade.store.values import INT64_MAX, Kind, RowBatch, concat_batches
+from colonnade.store.values import INT64_MAX, TEXT_KINDS, Kind, RowBatch, concat_batches
 
 __all__ = ["ColumnScan", "RowFilter", "scan_columns"]
 
@@ -151,6 +151,9 @@ class ColumnScan(Iterator[RowBatch]):
                 for merged in (len(cluster.pieces) > 1 or among is not None,)
                 for piece in cluster.pieces
             ]
+            self._merges = any(
+                len(c.pieces) > 1 or among is not None for c, (_, among) in zip(clusters, parts, strict=True)
+            )
             ahead = _most_ahead(table, groups, wish, threads)
             self._chunks = _Chunks(table, wish)
             self._pipeline = Pipeline(
@@ -168,7 +171,8 @@ class ColumnScan(Iterator[RowBatch]):
             raise
 
     def kinds(self) -> list[set[Kind]]:
-        """For each column asked for, the kinds that its values have, known before any is decoded."""
+        """For each column asked for, the kinds that its values have, known before any is decoded. MIXED is among them
+        where batches of several kinds are merged into one."""
         table, found = self._table, []
         file = table.store.pager.read_many(table.names)
         try:
@@ -180,6 +184,9 @@ class ColumnScan(Iterator[RowBatch]):
                         kinds.add(Kind(file.kind(disk.chunk_id(group.group_id, column_id))))
                     else:
                         kinds.add(ChunkReader(added.data).kind)
+                met = kinds - {Kind.NULL}
+                if self._merges and len(met) > 1 and not met <= TEXT_KINDS:
+                    kinds.add(Kind.MIXED)
                 found.append(kinds)
         except (apsw.Error, ValueError) as error:
             raise Corrupt(f"table {table.name}: {error}") from None

@@ -405,7 +405,7 @@ def _empty_blobs(count: int) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), count, [None, offsets, pa.py_buffer(b"")])
 
 
-_TEXT_KINDS = frozenset({Kind.TEXT, Kind.DATE, Kind.DATETIME})
+TEXT_KINDS = frozenset({Kind.TEXT, Kind.DATE, Kind.DATETIME})
 
 
 def concat_columns(columns: Sequence[Column]) -> Column:
@@ -423,7 +423,7 @@ def concat_columns(columns: Sequence[Column]) -> Column:
     if len(types) == 1 and (Kind.MIXED not in kinds or all(c.kind is Kind.MIXED for c in columns)):
         kind, arrow_type = types.pop()
         return Column(kind, _concat([_nulls_as(c, arrow_type) for c in columns]))
-    if kinds <= _TEXT_KINDS:
+    if kinds <= TEXT_KINDS:
         texts = [_nulls_as(c, pa.string()) if c.kind is Kind.NULL else as_text(c) for c in columns]
         return Column(Kind.TEXT, _concat(texts))
     return Column(Kind.MIXED, _concat([to_mixed(c).data for c in columns]))

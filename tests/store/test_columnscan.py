@@ -274,6 +274,21 @@ def test_columns_added_later_have_their_default(table: ColumnTable) -> None:
     assert rows == [("x", 29_999), ("x", 30_000)]
 
 
+def test_kinds_are_known_before_anything_is_decoded(table: ColumnTable) -> None:
+    scan = scan_columns(table, (2, 3))
+    assert scan.kinds() == [{Kind.INTEGER}, {Kind.TEXT}]
+    scan.close()
+    table.store.db.execute("UPDATE t_cln_rows SET a='text'")  # behind all row groups: a batch of its own
+    scan = scan_columns(table, (2, 3))
+    assert scan.kinds() == [{Kind.INTEGER, Kind.TEXT}, {Kind.TEXT}]
+    scan.close()
+    table.thaw(numbers(15_000))
+    table.store.db.execute("UPDATE t_cln_rows SET a='text' WHERE id=15000")
+    scan = scan_columns(table, (2, 3))
+    assert Kind.MIXED in scan.kinds()[0]
+    assert Kind.MIXED in {batch.columns[0].kind for batch in scan}
+
+
 def test_what_was_scanned_is_not_read_again(table: ColumnTable) -> None:
     cache, counters = table.store.cache, table.store.pager.counters.of(table.names.key)
     first = rows_of(scan_columns(table, (1, 2, 3)))
