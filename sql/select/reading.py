@@ -167,7 +167,8 @@ class Reader:
             return None
         ids = [self._id(table, column) for column in self._wanted]
         scan = scan_columns(table, ids, checkpoint=self._checkpoint)
-        if any(Kind.MIXED in kinds for kinds in scan.kinds()):
+        # Rows of several row groups and of the row part may come in one batch.
+        if any(Kind.MIXED in kinds or len(kinds - {Kind.NULL}) > 1 for kinds in scan.kinds()):
             scan.close()
             return None
         return (_rows(self._wanted, ids, batch) for batch in scan)
