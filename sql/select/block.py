@@ -17,12 +17,12 @@ import numpy as np
 from colonnade.sql.select.aggregate import Grouping, Partial, bare_columns
 from colonnade.sql.select.bindterm import CONCATENATIONS
 from colonnade.sql.select.conditions import Conditions, Edge, sort_conditions
-from colonnade.sql.select.express import Rows, evaluate, full, passing
+from colonnade.sql.select.express import evaluate, full, passing
 from colonnade.sql.select.keys import Matches, matches
 from colonnade.sql.select.outer import outer_join
 from colonnade.sql.select.pool import in_order
 from colonnade.sql.select.query import Block, Source
-from colonnade.sql.select.reading import KeyFilter, Reader, key_filter
+from colonnade.sql.select.reading import BatchRows, KeyFilter, Reader, gathered_up, key_filter
 from colonnade.sql.select.relation import Frame, Relation
 from colonnade.sql.select.rules.asked import AskedElsewhere
 from colonnade.sql.select.terms import (
@@ -303,7 +303,8 @@ class BlockRun:
         merged: list[Partial] = []
         waiting: list[Partial] = []
         count = 0
-        for partial in mapped(lambda batch: grouping.partial(batch, self._values), self._streamed()):
+        rows = gathered_up(self._streamed())
+        for partial in mapped(lambda batch: grouping.partial(batch, self._values), rows):
             waiting.append(partial)
             count += partial.count
             # As many new groups as old ones each time: so each is merged a logarithm of times.
@@ -319,7 +320,7 @@ class BlockRun:
             return False
         return not (conditions.waiting or conditions.subqueries) and self._constants_hold()
 
-    def _streamed(self) -> Iterator[Rows]:
+    def _streamed(self) -> Iterator[BatchRows]:
         """The rows of a lone table as they are read."""
         conditions, number = self._conditions, self._block.sources[0].number
         keys = [limit for limit in self._limits.keys if limit.column.source == number]

@@ -126,7 +126,7 @@ def _compact(codes: IntArray, width: int) -> Groups:
         numbers = np.zeros(count, np.int64)
         numbers[begins] = 1
         return Groups(np.cumsum(numbers), np.concatenate([[0], begins]))
-    if width <= max(_DENSE, 2 * count):
+    if width <= 8 * count + 1024:
         firsts = np.full(width, -1, np.int64)
         firsts[codes[::-1]] = np.arange(count - 1, -1, -1)
         used = firsts >= 0

@@ -38,6 +38,7 @@ from colonnade.store.values import Column as Stored
 from colonnade.store.values import Kind, RowBatch, from_python
 
 _ORDINARY_ROWS = 16_384  # of tables in row format, which are Python objects at a time
+_WORTH_ROWS = 16_384
 _MAP_ROWS = 1 << 26  # keys are looked up in an array of bits up to this range
 _NUMERIC = frozenset({Affinity.INTEGER, Affinity.REAL, Affinity.NUMERIC})
 _OPS = {"=": prune.Op.EQ, "<": prune.Op.LT, "<=": prune.Op.LE, ">": prune.Op.GT, ">=": prune.Op.GE}
@@ -312,6 +313,26 @@ def _rows(wanted: Sequence[Column], ids: Sequence[int], batch: RowBatch) -> Batc
             assert batch.rowids is not None
             vectors[column] = integers(batch.rowids)
     return BatchRows(batch.row_count, vectors)
+
+
+def gathered_up(batches: Iterator[BatchRows]) -> Iterator[BatchRows]:
+    """The same rows with small batches put together: what is done with a batch costs something of itself."""
+    held: list[BatchRows] = []
+    count = 0
+    for batch in batches:
+        held.append(batch)
+        count += batch.count
+        if count >= _WORTH_ROWS:
+            yield _together(held, count)
+            held, count = [], 0
+    if held:
+        yield _together(held, count)
+
+
+def _together(batches: Sequence[BatchRows], count: int) -> BatchRows:
+    if len(batches) == 1:
+        return batches[0]
+    return BatchRows(count, {c: concat([batch.vectors[c] for batch in batches]) for c in batches[0].vectors})
 
 
 def _name(table: TableDef, column: Column) -> str:
