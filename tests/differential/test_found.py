@@ -621,11 +621,3 @@ def test_a_column_that_is_not_there_is_told_as_the_statement_calls_the_table(
         f"UPDATE {place} SET e = 3{returning}",
         attached=True,
     )
-
-
-def test_a_whole_table_is_read_though_its_parts_hold_values_of_other_classes() -> None:
-    assert_equal(
-        *("CREATE TABLE t(a INTEGER PRIMARY KEY, b)", "INSERT INTO t VALUES(1, 1), (3, 3), (9, 9)"),
-        *(Step("freeze", "t", "main", "freeze"), "INSERT INTO t VALUES(2, 'x')", "SELECT a, b FROM t"),
-        storage_format="auto",
-    )
