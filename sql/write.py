@@ -255,9 +255,9 @@ class Write:
         array = [] if rowids is None or not len(rowids) else [apsw.carray(rowids)]
         if isinstance(self.params, Mapping):
             return {**self.params, _ROWIDS: array[0]} if array else self.params
-        if rowids is not None:
+        if array:
             return (*self.params, *array)
-        return tuple(self.params[: highest_parameter(sql)])
+        return tuple(self.params[: highest_parameter(sql)])  # those of the WHERE may be gone
 
 
 def _column_table(store: Store, target: Target) -> ColumnTable:

@@ -83,3 +83,10 @@ def test_a_repair_evaluates_its_where_once_for_each_row(broken: Any) -> None:
     broken._db.create_scalar_function("noted", lambda value: calls.append(value) or True, 1)
     broken.execute("UPDATE p SET price = 0 WHERE noted(name)")
     assert sorted(calls) == ["again", "name 1", "name 1", "name 2", "name 3"]
+
+
+@pytest.mark.parametrize("values", [(0, 99), {"price": 0, "id": 99}])
+def test_a_repair_that_finds_no_row_takes_all_of_its_values(broken: Any, values: Any) -> None:
+    marks = (":price", ":id") if isinstance(values, dict) else ("?1", "?2")
+    sql = f"UPDATE p SET price = {marks[0]} WHERE id = {marks[1]} RETURNING *"
+    assert broken.execute(sql, values).fetchall() == []
