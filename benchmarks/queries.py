@@ -38,7 +38,7 @@ FETCH = "SELECT o_orderkey, o_totalprice, o_orderdate, o_orderpriority, o_commen
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What issue 6 asks of a figure: at least or at most so much."""
+    """What a figure is to be: at least or at most so much."""
 
     what: str
     bound: float
