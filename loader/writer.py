@@ -115,7 +115,8 @@ class TableWriter:
         db, schema, name = self.store.db, quote(self.definition.schema), self.definition.name
         found = [db.execute(f"SELECT max({rowid_name(self.definition)}) FROM {schema}.{quote(name)}").get]
         if self.definition.autoincrement:
-            found.append(db.execute(f"SELECT seq FROM {schema}.sqlite_sequence WHERE name = ?", (name,)).get)
+            sql = f"SELECT CAST(seq AS INTEGER) FROM {schema}.sqlite_sequence WHERE name = ? ORDER BY rowid LIMIT 1"
+            found.append(db.execute(sql, (name,)).get)
         return max((rowid for rowid in found if isinstance(rowid, int)), default=0) + 1
 
     def given_rowid(self, batch: RowBatch) -> int | None:

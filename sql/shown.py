@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import apsw
@@ -278,6 +279,13 @@ def table_list_rows(db: apsw.Connection, argument: object = None) -> Iterator[Ro
     known: dict[str, UserNames] = {}
     shown: list[Row] = []
     listed: list[Row] = db.execute("PRAGMA table_list").fetchall()
+    # Behind a virtual table that is not connected yet, and that a temporary table hides, SQLite counts no columns.
+    waiting = [(place, name) for place, name, kind, count, *_ in listed if kind == "virtual" and not count]
+    for place, name in waiting:
+        with suppress(apsw.Error):  # its module may not be here
+            db.execute(f"SELECT 1 FROM {quote(place)}.{quote(name)} LIMIT 0")
+    if waiting:
+        listed = db.execute("PRAGMA table_list").fetchall()
     for place, name, kind, *rest in listed:
         names = known.setdefault(place, UserNames(db, place))
         if names.is_virtual(name) or names.is_hidden(name):

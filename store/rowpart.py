@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 import apsw
 import numpy as np
@@ -233,24 +234,30 @@ class RowPart:
         """Raises the AUTOINCREMENT counter of the table to `at_least`."""
         if not self._info.autoincrement:
             return
-        sequence = f"{quote(self._info.names.schema)}.sqlite_sequence"
-        name = self._info.names.rows_name
-        known = fetch_one(self._db, f"SELECT max(seq) FROM {sequence} WHERE name=?", (name,))
+        sequence, name = f"{quote(self._info.names.schema)}.sqlite_sequence", self._info.names.rows_name
+        known = self._counter()
         if known is None:
             self._db.execute(f"INSERT INTO {sequence}(name, seq) VALUES(?, ?)", (name, at_least))
-        elif known < at_least:
-            self._db.execute(f"UPDATE {sequence} SET seq=? WHERE name=?", (at_least, name))
+        elif known[1] < at_least:
+            self._db.execute(f"UPDATE {sequence} SET seq=? WHERE rowid=?", (at_least, known[0]))
+
+    def _counter(self) -> tuple[int, int] | None:
+        """Rowid and number of the counter in sqlite_sequence: of several, which a program made, SQLite takes the
+        first, and what is no integer for one.
+        """
+        sql = (
+            f"SELECT rowid, coalesce(CAST(seq AS INTEGER), 0) FROM {quote(self._info.names.schema)}.sqlite_sequence"
+            " WHERE name=? ORDER BY rowid LIMIT 1"
+        )
+        found: Any = self._db.execute(sql, (self._info.names.rows_name,)).fetchone()
+        return None if found is None else (found[0], found[1])
 
     def sequence(self) -> int | None:
         """The largest rowid that AUTOINCREMENT remembers, at least 0; None for other tables."""
         if not self._info.autoincrement:
             return None
-        known: int | None = fetch_one(
-            self._db,
-            f"SELECT max(seq) FROM {quote(self._info.names.schema)}.sqlite_sequence WHERE name=?",
-            (self._info.names.rows_name,),
-        )
-        return known or 0
+        known = self._counter()
+        return max(known[1], 0) if known is not None else 0
 
 
 def to_batch(rows: Sequence[Row], column_count: int) -> RowBatch:

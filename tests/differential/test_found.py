@@ -621,3 +621,37 @@ def test_a_column_that_is_not_there_is_told_as_the_statement_calls_the_table(
         f"UPDATE {place} SET e = 3{returning}",
         attached=True,
     )
+
+
+@pytest.mark.parametrize("counters", [("70",), ("0",), ("'12abc'",), ("NULL",), ("-5",), ("2.9", "90")])
+def test_of_several_counters_of_a_table_the_first_counts(counters: tuple[str, ...]) -> None:
+    assert_equal(
+        *("CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT, b)", "INSERT INTO t(b) VALUES(1), (2)"),
+        *(f"INSERT INTO sqlite_sequence VALUES('t', {counter})" for counter in counters),
+        *("INSERT INTO t(b) VALUES(3), (4)", "DELETE FROM sqlite_sequence WHERE rowid = 1"),
+        *("INSERT INTO t(b) VALUES(5), (6)", "SELECT * FROM t", "SELECT * FROM sqlite_sequence"),
+        Step("given", "INSERT INTO t(b) VALUES(?)", [(7,), (8,), (9,), (10,)], "many"),
+    )
+
+
+def test_columns_of_views_are_counted_though_a_temporary_table_hides_one_in_column_format() -> None:
+    listed = "SELECT schema, name, ncol FROM pragma_table_list ORDER BY 1, 2"
+    assert_equal(
+        *(
+            "CREATE TABLE t(a, b)",
+            "CREATE VIEW v AS SELECT a, b, a FROM t",
+            "CREATE VIEW w AS SELECT a FROM v",
+        ),
+        *("INSERT INTO t VALUES(1, 2), (3, 4)", "CREATE TEMP TABLE t(x)", listed, "ANALYZE main.t", listed),
+        *("BEGIN", "CREATE TABLE u(a REFERENCES t)", "ROLLBACK", listed),
+    )
+
+
+def test_an_update_of_no_row_in_bulk_load_takes_its_parameters() -> None:
+    insert = Step("given", "INSERT INTO t VALUES(?, ?)", [(4, 4), (5, 5)], "many")
+    update = Step("given", "UPDATE t SET b = ?1 WHERE a = ?2 RETURNING *", (b"a", 50))
+    assert_equal(
+        *("CREATE TABLE t(a UNIQUE, b)", "INSERT INTO t VALUES(1, 1), (2, 2)"),
+        Step("bulk", "", (insert, update, replace(update, parameters=(7, 2))), "bulk"),
+        "SELECT * FROM t",
+    )
