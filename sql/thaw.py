@@ -173,10 +173,17 @@ class Thaw:
         if not self._foreign_keys:
             return
         changed = [key for key in table.foreign_keys if not assigned.isdisjoint(map(fold, key.columns))]
+        children = [
+            (child, key)
+            for child, key in self._schema.children_of(table.name)
+            if not assigned.isdisjoint(map(fold, key.parent_columns))
+        ]
+        if changed or children:  # then SQLite looks at what refers to the table itself, changed or not
+            own = (key for key in table.foreign_keys if fold(key.parent) == fold(table.name))
+            changed += (key for key in own if key not in changed)
         self._parents(table, rowids, changed)
-        for child, key in self._schema.children_of(table.name):
-            if not assigned.isdisjoint(map(fold, key.parent_columns)):
-                self._children(table, rowids, child, key, deletes=False)
+        for child, key in children:
+            self._children(table, rowids, child, key, deletes=False)
 
     def _children(
         self, parent: TableDef, rowids: IntArray, child: TableDef, key: ForeignKeyDef, *, deletes: bool

@@ -655,3 +655,13 @@ def test_an_update_of_no_row_in_bulk_load_takes_its_parameters() -> None:
         Step("bulk", "", (insert, update, replace(update, parameters=(7, 2))), "bulk"),
         "SELECT * FROM t",
     )
+
+
+@pytest.mark.parametrize("assigned", ["c = 40", "b = 5", "b = NULL", "v = 7", "a = a + 100"])
+def test_an_update_of_one_key_looks_at_what_refers_to_the_table_itself(assigned: str) -> None:
+    rows = ", ".join(f"({n}, {max(n - 5, 1)}, {n + 60}, 0)" for n in range(1, 13))
+    assert_equal(
+        "CREATE TABLE t(a INTEGER PRIMARY KEY, b REFERENCES t ON UPDATE SET NULL, c UNIQUE, v)",
+        *("CREATE TABLE c(a REFERENCES t(c))", f"INSERT INTO t VALUES {rows}", "INSERT INTO c VALUES(61)"),
+        *(f"UPDATE t SET {assigned} WHERE a = 12", f"UPDATE t SET {assigned} WHERE a = 7", "SELECT * FROM t"),
+    )
