@@ -6,12 +6,9 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from colonnade.plan import Columns
 from colonnade.sql.select import Vector
-from colonnade.store.values import Column, SQLiteValue, to_python
+from colonnade.sql.select.rules.asked import python_values
 
 _ROWS = 2048
 Batch = tuple[Vector, ...]
@@ -45,20 +42,3 @@ def to_rows(batch: Batch) -> Iterator[tuple[Any, ...]]:
     starts = range(0, count, _ROWS)
     slices = ([vector.slice(start, min(_ROWS, count - start)) for vector in batch] for start in starts)
     return chain.from_iterable(zip(*map(python_values, some), strict=True) for some in slices)
-
-
-def python_values(vector: Vector) -> list[SQLiteValue]:
-    """None, int, float, str or bytes for each value."""
-    if vector.truth:
-        return to_python(Column(vector.kind, vector.data.cast(pa.int64())))
-    if vector.whole is None:
-        return to_python(Column(vector.kind, vector.data))
-    doubles = vector.data.fill_null(0) if vector.data.null_count else vector.data
-    values: list[SQLiteValue] = vector.data.to_pylist()
-    rows = np.flatnonzero(vector.whole.to_numpy(zero_copy_only=False))
-    integers = doubles.to_numpy()[rows].astype(np.int64).tolist()
-    nulls = vector.data.null_count > 0
-    for row, integer in zip(rows.tolist(), integers, strict=True):
-        if not nulls or values[row] is not None:
-            values[row] = integer
-    return values

@@ -29,7 +29,6 @@ from colonnade.sql.select.vector import (
     NotVectorizable,
     Vector,
     concat,
-    constant,
     doubles,
     integers,
     ints,
@@ -294,16 +293,6 @@ def _value(aggregate: Aggregate, state: list[Vector]) -> Vector:
         return sums
     divisor = pc.cast(counts.data, pa.float64())
     return Vector(Kind.REAL, pc.divide(doubles(sums, exact=False), divisor))
-
-
-def constant_of(vector: Vector) -> Vector:
-    """A single row as a constant."""
-    if vector.constant:
-        return vector
-    if vector.kind is Kind.NULL:
-        return constant(None)
-    whole = None if vector.stored else vector.whole[0]
-    return Vector(vector.kind, vector.data[0], None if whole is None else (lambda: whole), truth=vector.truth)
 
 
 def bare_columns(terms: Sequence[Term], groups: Sequence[Term]) -> set[Column]:

@@ -20,6 +20,7 @@ from colonnade.sql.select.vector import (
     NotVectorizable,
     Vector,
     constant,
+    constant_of,
     spread,
 )
 from colonnade.store.values import Kind
@@ -94,12 +95,7 @@ def _operation(term: Op, rows: Rows, values: Values) -> Vector:
     except pa.ArrowInvalid as error:  # an overflow, which SQLite answers with a REAL or an error
         raise NotVectorizable(str(error)) from None
     found = spread(found, count)
-    return _single(found) if fixed else found
-
-
-def _single(vector: Vector) -> Vector:
-    whole = None if vector.stored else vector.whole[0]
-    return Vector(vector.kind, vector.data[0], None if whole is None else (lambda: whole), truth=vector.truth)
+    return constant_of(found) if fixed else found
 
 
 def full(term: Term, rows: Rows, values: Values) -> Vector:

@@ -64,8 +64,3 @@ def sorted_places(keys: Sequence[npt.NDArray[Any]]) -> IntArray:
     if len(keys) == 1:
         return np.argsort(keys[0], kind="stable")
     return np.lexsort(tuple(reversed(keys)))
-
-
-def equal_neighbours(keys: Sequence[npt.NDArray[Any]], one: int, other: int) -> bool:
-    """Whether two rows have the same place in the order."""
-    return all(key[one] == key[other] for key in keys)

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from colonnade.sql.select.aggregate import constant_of, empty_value
+from colonnade.sql.select.aggregate import empty_value
 from colonnade.sql.select.bindterm import comparison_collation, conversions
 from colonnade.sql.select.block import BlockRun, Limits
 from colonnade.sql.select.express import evaluate, full, passing
@@ -39,7 +39,7 @@ from colonnade.sql.select.terms import (
     sources_of,
     walk,
 )
-from colonnade.sql.select.vector import BoolArray, NotVectorizable, Vector, constant, truth
+from colonnade.sql.select.vector import BoolArray, NotVectorizable, Vector, constant, constant_of, truth
 from colonnade.store.values import Kind
 
 if TYPE_CHECKING:

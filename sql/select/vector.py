@@ -18,7 +18,6 @@ from colonnade.store.values import (
     Column,
     IntArray,
     Kind,
-    RowBatch,
     SQLiteValue,
     StorageClass,
     as_text,
@@ -158,6 +157,16 @@ def constant(value: SQLiteValue) -> Vector:
     raise NotVectorizable(f"a value of type {type(value).__name__}")
 
 
+def constant_of(vector: Vector) -> Vector:
+    """A single row as a constant."""
+    if vector.constant:
+        return vector
+    if vector.kind is Kind.NULL:
+        return constant(None)
+    whole = None if vector.stored else vector.whole[0]
+    return Vector(vector.kind, vector.data[0], None if whole is None else (lambda: whole), truth=vector.truth)
+
+
 def spread(vector: Vector, count: int) -> Vector:
     """A constant as so many equal values; anything else as it is."""
     if not vector.constant:
@@ -184,10 +193,6 @@ def of_column(column: Column) -> Vector:
     data = np.where(whole, numbers.astype(np.float64), numbers.view(np.float64))
     kept = None if np.array_equal(is_integer(data) & number, whole) else pa.array(whole)
     return Vector(Kind.NUMERIC, pa.array(data, mask=~number), kept)
-
-
-def of_batch(batch: RowBatch) -> list[Vector]:
-    return [of_column(column) for column in batch.columns]
 
 
 def integers(values: IntArray) -> Vector:

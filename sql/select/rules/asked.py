@@ -189,16 +189,20 @@ def _words(vector: Vector) -> list[SQLiteValue]:
 
 
 def python_values(vector: Vector) -> list[SQLiteValue]:
-    """The values as SQLite takes them from Python."""
+    """None, int, float, str or bytes for each value."""
     if vector.truth:
-        return [None if value is None else int(value) for value in vector.data.to_pylist()]
-    if vector.kind is Kind.NUMERIC and not vector.stored:
-        whole = vector.whole.to_pylist()
-        return [
-            int(value) if is_int and value is not None else value
-            for value, is_int in zip(vector.data.to_pylist(), whole, strict=True)
-        ]
-    return to_python(Column(vector.kind, vector.data))
+        return to_python(Column(vector.kind, vector.data.cast(pa.int64())))
+    if vector.whole is None:
+        return to_python(Column(vector.kind, vector.data))
+    doubles = vector.data.fill_null(0) if vector.data.null_count else vector.data
+    values: list[SQLiteValue] = vector.data.to_pylist()
+    rows = np.flatnonzero(vector.whole.to_numpy(zero_copy_only=False))
+    integers = doubles.to_numpy()[rows].astype(np.int64).tolist()
+    nulls = vector.data.null_count > 0
+    for row, integer in zip(rows.tolist(), integers, strict=True):
+        if not nulls or values[row] is not None:
+            values[row] = integer
+    return values
 
 
 def distinct_rows(vectors: list[Vector], count: int) -> tuple[Numbers, Numbers]:
