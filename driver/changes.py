@@ -41,6 +41,10 @@ class Changes:
             return last[0]
         return changes
 
+    def differs(self) -> bool:
+        """Whether changes() is not what SQLite says, until it runs a statement of the program's that sets it."""
+        return self._last is not None and self.changes() != self._db.changes()
+
     def note(self, count: int) -> None:
         """A statement that SQLite did not run as it was changed so many rows."""
         self._last = count, self._db.changes(), self._db.total_changes()

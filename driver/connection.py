@@ -159,6 +159,7 @@ class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits,
     def store(self) -> Store:
         """The columnar store behind this connection."""
         self._check_open()
+        self._session.store.steady.end()  # what is done by it no statement tells of
         return self._session.store
 
     def load(
@@ -228,7 +229,7 @@ class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits,
     def total_changes(self) -> int:
         """Rows inserted, updated and deleted since the connection was opened."""
         self._check_open()
-        return self._db.total_changes() - self._session.changes_unseen
+        return self._db.total_changes() - self._session.changes.unseen
 
     def close(self) -> None:
         """Close the connection; what was not committed is gone."""

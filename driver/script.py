@@ -171,7 +171,7 @@ def run(session: Session, blocks: Iterable[str], hooks: Hooks = NO_HOOKS) -> Non
             run_next(session, feed, hooks)
         elif session.connection._plain:
             native.run()
-        elif not (session.bulk.enabled and session.texts.run(feed)):
+        elif not (session.bulk.enabled and session.columns.texts.run(feed)):
             run_next(session, feed, hooks)
 
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from colonnade.cursor import Cursor
     from colonnade.sql.route import Router
     from colonnade.store.database import Store
-    from colonnade.texts import Texts
+
+_SINGLE_WRITES = frozenset({"INSERT", "UPDATE"})  # of which Writing says more
 
 
 class Session:
@@ -85,10 +86,6 @@ class Session:
     def router(self) -> Router:
         return self.columns.router
 
-    @property
-    def texts(self) -> Texts:
-        return self.columns.texts
-
     def has_column_tables(self) -> bool:
         """Whether any table is in column format."""
         return self._presence.any() if self._columns is None else self._columns.store.has_column_tables()
@@ -109,7 +106,8 @@ class Session:
         """Look again whether all statements may go to SQLite as they are."""
         connection = self.connection
         stored = self.has_column_tables()
-        plain = not (stored or self.bulk.active or self.storage_format == "column")
+        free = not (stored or self.bulk.active or self.storage_format == "column")
+        plain = free and not self.changes.differs()  # then until a statement has counts of its own
         if plain != connection._plain:
             connection._plain = plain
             self._forget_rewritten()
@@ -117,7 +115,7 @@ class Session:
         if not plain:
             self.changes.show()
             connection._note_views(self.columns.views())
-        connection._unverified = False
+        connection._unverified = free and not plain
 
     def hear_anew(self) -> None:
         """Others than before are told of spans, or nobody: the next statement looks which way it goes."""
@@ -170,6 +168,8 @@ class Session:
             return
         if plan.empty:
             return
+        if self._columns is not None and plan.first not in _SINGLE_WRITES:
+            self._columns.store.steady.end()
         self.bulk.batches.bring_in()
         if plan.first == "PRAGMA" and self._own_pragma(cursor, plan):
             return
@@ -215,6 +215,8 @@ class Session:
 
     def _execute_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         self._deferring = False
+        if self._columns is not None:
+            self._columns.store.steady.end()
         self.bulk.batches.bring_in()
         connection = self.connection
         if connection._unverified or (connection._plain and not connection._private):
@@ -239,6 +241,8 @@ class Session:
 
     def execute_script(self, blocks: Iterable[str], hooks: script.Hooks = script.NO_HOOKS) -> None:
         """Run statement after statement of a text in blocks. Raises ScriptError"""
+        if self._columns is not None:
+            self._columns.store.steady.end()
         self.bulk.batches.bring_in()
         self.refresh()
         try:
@@ -249,7 +253,7 @@ class Session:
 
     def _run(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         if self.bulk.enabled and plan.first == "INSERT" and not parameters and not self.hooked:
-            appended = self.texts.one(plan.text)
+            appended = self.columns.texts.one(plan.text)
             if appended is not None:
                 self._show_count(cursor, plan, appended.rowcount)
                 return
@@ -385,11 +389,6 @@ class Session:
         """Read what open statements have left, so that tables can change under them."""
         for cursor in self._reading:
             cursor._read_ahead()
-
-    @property
-    def changes_unseen(self) -> int:
-        """What to take from SQLite's total_changes()."""
-        return self.changes.unseen
 
     def _show_count(self, cursor: Cursor, plan: Plan, count: int) -> None:
         """What a statement that SQLite did not run leaves in the cursor."""

@@ -46,7 +46,11 @@ class Writing:
             special(self, cursor, plan, parameters)
             return
         if session.db.in_transaction:
-            self._run(cursor, plan, parameters, own=False)
+            try:
+                self._run(cursor, plan, parameters, own=False)
+            except BaseException:
+                session.store.steady.end()
+                raise
             return
         with self.transaction(statement) as own:
             self._run(cursor, plan, parameters, own=own)
@@ -55,10 +59,14 @@ class Writing:
         """The same; `own`: in a transaction that ends with it."""
         session, statement = self._session, plan.statement
         if statement.verb == "INSERT" and self._insert_rows(cursor, plan, parameters):
+            session.store.steady.end()
             return
         with self._steady():
             ready = self._point(statement, parameters)
-            if ready is None:
+            if ready is not None:
+                session.store.steady.keep()
+            else:
+                session.store.steady.end()
                 values = _adapted(parameters) if session.router.looks_at(statement) else ()
                 ready = self.make_ready(statement, values, sets=not session.hears_rows)
         if ready.set_wise is not None:

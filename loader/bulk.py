@@ -385,6 +385,7 @@ class BulkLoad:
         results: Iterator[Any] = iter(cursor.execute(text, parameters))
         first = list(islice(results, 2))
         if not first:
+            table.writer.count_none()
             return InsertResult(last=0)
         if len(first) == 1 and self._open.get(table.key) is table and table.shape is target.shape:
             return InsertResult(1, table.take(first[0]), 1)

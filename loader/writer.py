@@ -119,6 +119,15 @@ class TableWriter:
             found.append(db.execute(sql, (name,)).get)
         return max((rowid for rowid in found if isinstance(rowid, int)), default=0) + 1
 
+    def count_none(self) -> None:
+        """An INSERT of no row, which AUTOINCREMENT's counter is made by if it is not there."""
+        definition = self.definition
+        if definition.autoincrement:
+            table = self.store.table(definition.name, definition.schema)
+            name = table.rows_name if table is not None else definition.name
+            rows = f"{quote(definition.schema)}.{quote(name)}({rowid_name(definition)})"
+            self.store.db.execute(f"INSERT INTO {rows} SELECT NULL WHERE 0")
+
     def given_rowid(self, batch: RowBatch) -> int | None:
         """The INTEGER PRIMARY KEY that the only row of `batch` brings; None where SQLite chooses."""
         alias = self.definition.rowid_alias

@@ -39,7 +39,7 @@ def rewrite(write: Write, matches: Matches) -> tuple[int, list[tuple[Any, ...]]]
     rowids = matches.rowids
     with _scratch(write, rowids) as scratch:
         _mark_hits(write, scratch, matches)
-        cursor = write.natively_on(scratch, _HIT)
+        cursor = write.natively_on(_SCRATCH, _HIT)
         returned = _without_own(write, cursor.fetchall())
         count = write.db.changes()
         write.table.delete(rowids)

@@ -154,27 +154,32 @@ def _returning_start(statement: Statement) -> int:
 
 
 def _returning(statement: Statement, rows_name: str) -> tuple[str, bool]:
-    """The RETURNING clause with the other table's name before columns that the target's name stands before, as no
+    """The RETURNING clause for a table of another name; and whether nothing else can tell. See `returning_of`."""
+    assert statement.target is not None
+    clause = statement.text[_returning_start(statement) : statement.stop or len(statement.text)]
+    return returning_of(clause, statement.target.name, rows_name)
+
+
+def returning_of(clause: str, name: str, rows_name: str) -> tuple[str, bool]:
+    """A RETURNING clause with the other table's name before columns that the target's `name` stands before, as no
     alias is known there; and whether nothing else can tell.
 
     A subquery may have a table of that name itself, and an expression without a name is called by its text.
     """
-    assert statement.target is not None
-    start, plainly = _returning_start(statement), True
-    reader = Reader(statement.text, start)
+    reader, plainly = Reader(clause), True
     commas = [number for number, token in reader.outside(1) if token.key == ","]
-    kept, at, number = [], start, 1
+    kept, at, number = [], 0, 1
     while reader[number].kind is not Kind.END:
         token, follows = reader[number], reader[number + 1]
         if (token.is_name and follows.key == "." and reader[number - 1].key != ".") and fold(
             token.name
-        ) == fold(statement.target.name):
-            kept += [statement.text[at : token.start], quote(rows_name)]
+        ) == fold(name):
+            kept += [clause[at : token.start], quote(rows_name)]
             at = token.stop
             first = max((comma + 1 for comma in commas if comma < number), default=1)
             plainly = plainly and _is_named(reader, first)
         number += 1
-    return "".join(kept) + statement.text[at : statement.stop or len(statement.text)], plainly
+    return "".join(kept) + clause[at:], plainly
 
 
 def _is_named(reader: Reader, first: int) -> bool:

@@ -7,7 +7,7 @@ It has the user's own DDL, and the names of the program's functions and collatio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -62,13 +62,16 @@ class Twin:
 
     def __init__(self, db: apsw.Connection, schemas: list[str]) -> None:
         self._db = apsw.Connection(":memory:")
-        self._complete = True
         for name in schemas:
             if name not in ("main", "temp"):
                 self._db.execute(f"ATTACH ':memory:' AS {quote(name)}")
         self._take_names(db)
-        for name in schemas:
-            self._define(db, name)
+        wanted = [text for name in schemas for text in _texts(db, name)]
+        # A temporary trigger, say, is about a table of another schema, which comes later.
+        while (left := [text for text in wanted if not self._made(text)]) and len(left) < len(wanted):
+            wanted = left
+        # What cannot be made, as it needs a module that is not here, is missing: then there is no certain answer.
+        self._complete = not left
         for switch in _SWITCHES:
             self._db.config(switch, db.config(switch, -1))
 
@@ -89,17 +92,12 @@ class Twin:
             if name not in known:
                 self._db.create_collation(name, _equal)
 
-    def _define(self, db: apsw.Connection, schema: str) -> None:
-        for _, _, name, _, _, sql in list(schema_rows(db, schema)):
-            made = parse(sql).object if sql else None
-            # What cannot be made, as it needs a module that is not here, is missing: the twin then gives no answer.
-            try:
-                if name == _STATISTICS:
-                    self._db.execute(f"ANALYZE {quote(schema)}")
-                elif sql and made is not None and not name.lower().startswith("sqlite_"):
-                    self._db.execute(f"{sql[: made.start]}{quote(schema)}.{sql[made.start :]}")
-            except apsw.Error:
-                self._complete = False
+    def _made(self, text: str) -> bool:
+        try:
+            self._db.execute(text)
+        except apsw.Error:
+            return False
+        return True
 
     def columns(self, text: str) -> tuple[Column, ...] | None:
         """Name and declared type of each result column; None where the twin cannot prepare the statement."""
@@ -165,6 +163,16 @@ class Twin:
         except apsw.Error as error:
             return error
         return None
+
+
+def _texts(db: apsw.Connection, schema: str) -> Iterator[str]:
+    """The statements that make what is in a schema, as the user wrote them."""
+    for _, _, name, _, _, sql in list(schema_rows(db, schema)):
+        made = parse(sql).object if sql else None
+        if name == _STATISTICS:
+            yield f"ANALYZE {quote(schema)}"
+        elif sql and made is not None and not name.lower().startswith("sqlite_"):
+            yield f"{sql[: made.start]}{quote(schema)}.{sql[made.start :]}"
 
 
 def _nothing(*_: object) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from colonnade.sql.rewrite import rewrite
 from colonnade.sql.schema import Schema, fold
 from colonnade.sql.shown import home_of
-from colonnade.sql.splice import Pieces, highest_parameter
+from colonnade.sql.splice import Pieces, highest_parameter, returning_of
 from colonnade.sql.statement import Change, Statement, Target
 from colonnade.sql.tokens import quote
 from colonnade.store.catalog import visible_rowid
@@ -192,14 +192,15 @@ class Write:
     def natively(self, rowids: IntArray) -> apsw.Cursor:
         """Runs the user's text on the row part, on the rows with these rowids."""
         found = f"carray({self._rowids_parameter()})" if len(rowids) else "()"
-        return self._run(self.rows, f"{self.alias}.{self.rowid} IN {found}", rowids)
+        return self._run(self.table.rows_name, f"{self.alias}.{self.rowid} IN {found}", rowids)
 
-    def _run(self, table: str, condition: str, rowids: IntArray | None) -> apsw.Cursor:
-        """The user's text with another table for its target and a condition for its WHERE.
+    def _run(self, name: str, condition: str, rowids: IntArray | None) -> apsw.Cursor:
+        """The user's text with another table of the schema for its target and a condition for its WHERE.
 
         An UPDATE … FROM keeps its WHERE too: it says which row of the sources belongs to which.
         """
         change = self.change
+        table = f"{quote(self.table.schema)}.{quote(name)}"
         head = f"{self._pieces.cut(0, self.target.start)}{table} AS {self.alias}"
         if change.set is not None:
             head += " " + self._pieces.cut(change.set, self._pieces.behind(change.set))
@@ -212,7 +213,8 @@ class Write:
             )
         tail = ""
         if change.returning is not None:
-            tail = " " + self._pieces.cut(change.returning, self._pieces.behind(change.returning))
+            clause = self._pieces.cut(change.returning, self._pieces.behind(change.returning))
+            tail = " " + returning_of(clause, self.target.name, name)[0]
         sql = head + where + tail
         cursor = self.db.cursor()
         cursor.exec_trace = self._describe
@@ -240,9 +242,9 @@ class Write:
         self.db.execute(f"DELETE FROM {self.rows} WHERE {self.rowid} IN carray(?)", (apsw.carray(rowids),))
         return self.db.changes()
 
-    def natively_on(self, table: str, hits: str) -> apsw.Cursor:
+    def natively_on(self, name: str, hits: str) -> apsw.Cursor:
         """Runs the user's text on another table with the same columns, on the rows where `hits` is true."""
-        return self._run(table, f"{self.alias}.{hits}", None)
+        return self._run(name, f"{self.alias}.{hits}", None)
 
     # --- parameters ------------------------------------------------------------------------------------
 

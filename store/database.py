@@ -71,7 +71,7 @@ class Store:
         self.cache = BlockCache(int(memory_limit * _CACHE_SHARE))
         self.policy = Policy(self)
         self.steady = Steady(db)
-        self.atomic = Atomic(db, self.invalidate)
+        self.atomic = Atomic(db, self._undone)
         self._memory_limit = memory_limit
         self._schemas: dict[str, tuple[int | None, dict[str, ColumnTable]]] = {}
         self.epoch = 0  # another one each time the tables are looked at anew
@@ -100,6 +100,7 @@ class Store:
     def close(self) -> None:
         """Lets go of the connection, which stays open; it can read no column-format table from then on."""
         self.db.set_rollback_hook(None, id=self)
+        self.steady.close()
         unregister(self.db)
         self.cache.clear()
         self._schemas.clear()
@@ -109,12 +110,18 @@ class Store:
         DETACH, which can bring back a schema version that meant something else; ROLLBACK is noticed.
         """
         self.epoch += 1
-        self.steady.anew()
+        self.steady.end()
         for schema, (_, tables) in self._schemas.items():
             self._schemas[schema] = (None, tables)
         if self._names_moved:
             self.cache.clear()
             self._schemas.clear()
+
+    def _undone(self) -> None:
+        for _, tables in self._schemas.values():
+            for table in tables.values():
+                table.undone()
+        self.invalidate()
 
     def renamed(self) -> None:
         """A table in column format has another name: what is remembered under names may be about others, now and

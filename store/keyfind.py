@@ -81,7 +81,7 @@ class WantedKeys:
         """The values of the first part for SQLite's carray(); None where that cannot have all of them."""
         column = self._columns[0]
         if column.kind is Kind.TEXT:
-            texts = [value for value in to_python(column) if isinstance(value, str)]
+            texts = [value for value in to_python(column) if isinstance(value, str) and "\0" not in value]
             return tuple(texts) if len(texts) == len(column) else None
         return exact_integers(column)
 

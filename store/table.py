@@ -54,6 +54,7 @@ class ColumnTable:
         self.open_scans = 0  # cursors of the virtual table that are being read
         self._state: TableState | None = None
         self._known_in = 0  # the steady block in which its stamp was compared
+        self._stamped_in = 0  # a kept one in which it was stamped
         self._stamp = f"SELECT value FROM {info.names.meta} WHERE key='stamp'"
         self._set_stamp = f"UPDATE {info.names.meta} SET value=? WHERE key='stamp'"
 
@@ -102,9 +103,17 @@ class ColumnTable:
 
     def buried_one(self, state: TableState, group: RowGroupInfo, bitmap: bytearray) -> None:
         """The same for one row of a row group; `state` is the present one, of which no cursor reads."""
-        stamp = self.store.stamps.fresh()
-        self.store.db.execute(self._set_stamp, (stamp,))
+        stamp, steady = state.stamp, self.store.steady
+        if not steady.kept or self._stamped_in != steady.number:  # else nobody has seen that stamp yet
+            stamp = self.store.stamps.fresh()
+            self.store.db.execute(self._set_stamp, (stamp,))
+            self._stamped_in = steady.number if steady.kept else 0
         state.bury_one(stamp, group, bitmap)
+
+    def undone(self) -> None:
+        """Rows that were buried one by one are not any more, of which the stamp may not tell."""
+        if self._stamped_in and self._stamped_in == self.store.steady.number:
+            self._state = None
 
     def groups(self) -> list[RowGroupInfo]:
         """All row groups, by id."""

@@ -665,3 +665,72 @@ def test_an_update_of_one_key_looks_at_what_refers_to_the_table_itself(assigned:
         *("CREATE TABLE c(a REFERENCES t(c))", f"INSERT INTO t VALUES {rows}", "INSERT INTO c VALUES(61)"),
         *(f"UPDATE t SET {assigned} WHERE a = 12", f"UPDATE t SET {assigned} WHERE a = 7", "SELECT * FROM t"),
     )
+
+
+@pytest.mark.parametrize("children", ["SELECT 1", "INSERT INTO c VALUES('b')"])
+def test_a_set_wise_delete_of_keys_with_embedded_zeros_looks_for_their_children(children: str) -> None:
+    assert_equal(
+        *("CREATE TABLE p(a TEXT UNIQUE)", "CREATE TABLE c(b TEXT REFERENCES p(a))"),
+        *(
+            "INSERT INTO p VALUES(CAST(x'00' AS TEXT)), (CAST(x'6100' AS TEXT)), ('b'), ('c'), ('d')",
+            children,
+        ),
+        *("DELETE FROM p WHERE a < 'c'", "SELECT hex(a) FROM p", "SELECT * FROM c"),
+    )
+
+
+@pytest.mark.parametrize("rows", [(), ("INSERT INTO t(b) VALUES(1), (2), (3)",)])
+@pytest.mark.parametrize("schema", ["main", "aux"])
+def test_an_insert_select_of_no_row_in_bulk_load_makes_the_counter(
+    rows: tuple[str, ...], schema: str
+) -> None:
+    given = [f"{row.replace('t(', f'{schema}.t(')}" for row in rows]
+    none = Step("given", f"INSERT INTO {schema}.t(b) SELECT b FROM {schema}.t WHERE b > 7")
+    assert_equal(
+        f"CREATE TABLE {schema}.t(a INTEGER PRIMARY KEY AUTOINCREMENT, b)",
+        *given,
+        Step("bulk", "", (none,), "bulk"),
+        *(f"SELECT * FROM {schema}.sqlite_sequence", f"INSERT INTO {schema}.t(b) VALUES(1)"),
+        f"SELECT * FROM {schema}.t",
+        attached=schema == "aux",
+    )
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM c WHERE a > 50", "INSERT INTO c(a, e) VALUES(1, 1)"])
+def test_changes_are_those_of_the_last_statement_though_no_table_is_in_column_format_any_more(
+    change: str,
+) -> None:
+    counts = "SELECT changes(), total_changes(), last_insert_rowid()"
+    assert_equal(
+        "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT, b)",
+        "CREATE TABLE c(a INTEGER PRIMARY KEY AUTOINCREMENT, b DEFAULT(0.0), c DEFAULT('B'), d, e,"
+        " CONSTRAINT link FOREIGN KEY(e) REFERENCES t(a) ON DELETE RESTRICT)",
+        *("INSERT INTO t VALUES(17, 3.0)", Step("given", "c", "main", "freeze", tables=("c",))),
+        *("UPDATE sqlite_sequence SET seq = 't'", "SELECT", change, counts),
+        storage_format="auto",
+        on_file=True,
+    )
+
+
+def test_what_sqlite_has_not_run_leaves_changes_alone_beside_a_temporary_trigger() -> None:
+    counts = "SELECT changes(), total_changes(), last_insert_rowid()"
+    assert_equal(
+        *("CREATE TABLE t(a)", "CREATE VIEW v AS SELECT 1 AS b"),
+        "CREATE TEMP TRIGGER g INSTEAD OF DELETE ON v BEGIN SELECT old.b; END",
+        *(Step("given", "t", "main", "freeze", tables=("t",)), "INSERT", counts),
+        *("INSERT INTO t VALUES(1), (2), (3)", "INSERT INTO t VALUES(1, 2)", counts),
+        storage_format="auto",
+    )
+
+
+@pytest.mark.parametrize("returned", ["t.a", "t.a, b", "b AS t, t.b AS c", "*", "a || ?1"])
+@pytest.mark.parametrize("rows", ["(1, 1), (2, 2), (3, 3)", "(1, 1), (1, 2), (1, 3)"])
+def test_returning_names_its_table_in_bulk_load(rows: str, returned: str) -> None:
+    insert = Step("given", "INSERT INTO t VALUES(?, ?)", [(4, 4), (5, 5)], "many")
+    update = Step("given", f"UPDATE t SET b = ?1 WHERE a < 3 RETURNING {returned}", (7,))
+    delete = Step("given", "DELETE FROM main.t AS t WHERE a < 2 RETURNING t.b")
+    assert_equal(
+        *("CREATE TABLE t(a, b)", f"INSERT INTO t VALUES{rows}"),
+        Step("bulk", "", (insert, update, delete), "bulk"),
+        "SELECT * FROM t",
+    )

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 import colonnade
 from colonnade.sql.thaw import Thaw
+from colonnade.store.rowpart import RowPart
 
 SCHEMA = (
     "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, n INTEGER)",
@@ -188,3 +190,106 @@ def test_a_rowid_that_sqlite_draws_finds_its_parent(
         assert list(db.execute("SELECT * FROM f")) == list(plain.execute("SELECT * FROM f"))
     formats = {row[0]: row[1] for row in db.execute("PRAGMA storage_report")}
     assert text.startswith("INSERT") or formats["p"] == "column"
+
+
+def asked(db: colonnade.Connection, *statements: tuple[str, Any]) -> list[str]:
+    """What SQLite is asked about schemas and stamps while statements run."""
+    raw, texts = db.store.db, []
+
+    def note(event: dict[str, Any]) -> None:
+        texts.append(str(event["sql"]))
+
+    for text, values in statements:
+        db.execute(text, values)
+        if not texts:
+            raw.trace_v2(apsw.SQLITE_TRACE_STMT, note)
+    raw.trace_v2(0, None)
+    return [text for text in texts if "schema_version" in text or "'stamp'" in text]
+
+
+def test_in_a_transaction_schemas_and_stamps_are_looked_at_once(db: colonnade.Connection) -> None:
+    child = "INSERT INTO c(p, q, x) VALUES (?, ?, ?)"
+    db.execute("BEGIN")
+    writes = [(child, (n, n + 1, 0.5)) for n in range(10, 20)]
+    assert asked(db, *writes[:1]) == []
+    stamps = asked(db, *writes[1:])
+    assert not [text for text in stamps if "schema_version" in text]
+    assert len(stamps) <= 2, stamps  # one a parent, at the first of them
+    db.execute("COMMIT")
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+BETWEEN = (
+    ("SAVEPOINT s", "UPDATE p SET n = n + 1 WHERE id = 60", "ROLLBACK TO s"),
+    ("SAVEPOINT s", "UPDATE p SET n = n + 1 WHERE id = 60", "ROLLBACK TO s", "RELEASE s"),
+    ("ROLLBACK", "BEGIN"),
+    ("COMMIT", "BEGIN"),
+    ("DELETE FROM q WHERE id > 100",),
+    ("DELETE FROM q",),
+    ("ALTER TABLE p ADD COLUMN later DEFAULT 5",),
+    ("ALTER TABLE p RENAME TO r", "ALTER TABLE r RENAME TO p"),
+    ("CREATE UNIQUE INDEX i ON p(name)",),
+    ("CREATE TRIGGER g AFTER UPDATE ON p BEGIN UPDATE q SET code = code || '!' WHERE id = new.id; END",),
+    ("UPDATE p SET n = n + 1 WHERE id BETWEEN 50 AND 70",),
+    ("PRAGMA foreign_keys", "PRAGMA table_info(p)"),
+    ("INSERT INTO c(p, q, x) VALUES (1, 100000, 0)",),
+    ("UPDATE p SET id = 1 WHERE id = 2",),
+)
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_what_comes_between_two_writes_of_a_transaction_is_seen(
+    db: colonnade.Connection, plain: sqlite3.Connection, between: tuple[str, ...]
+) -> None:
+    """Each block of writes finds what the statements before it have left, and the last COMMIT all of them."""
+    block = [
+        ("UPDATE p SET n = n + ? WHERE id = ?", (1, 60)),
+        ("INSERT INTO c(p, q, x) VALUES (?, ?, ?)", (61, 62, 0.5)),
+        ("UPDATE p SET n = n + ? WHERE id = ?", (1, 63)),
+        ("SELECT n FROM p WHERE id = ?", (60,)),
+    ]
+    steps = [("BEGIN", ()), *block, *((text, ()) for text in between), *block, *block, ("COMMIT", ())]
+    for text, values in steps:
+        assert outcome(db, text, values) == outcome(plain, text, values), text
+    assert content(db) == content(plain)
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_rows_whose_thaw_fails_in_a_transaction_are_frozen_still(
+    db: colonnade.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = "INSERT INTO c(p, q, x) VALUES (?, ?, ?)"
+    db.execute("BEGIN")
+    for n in range(10, 14):
+        db.execute(child, (n, n, 0.5))
+    before = content(db)
+    insert_row = RowPart.insert_row
+
+    def full(part: RowPart, row: Any) -> None:
+        if row[1] == "q21":  # the row of p is thawed by then
+            raise apsw.FullError("database or disk is full")
+        insert_row(part, row)
+
+    monkeypatch.setattr(RowPart, "insert_row", full)
+    with pytest.raises(colonnade.Error, match="full"):
+        db.execute(child, (20, 21, 0.5))
+    monkeypatch.undo()
+    assert content(db) == before
+    assert db.execute(child, (20, 21, 0.5)).rowcount == 1
+    db.execute("COMMIT")
+    assert content(db)[:2] == before[:2]
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_another_connection_writes_between_two_transactions(db: colonnade.Connection, tmp_path: Path) -> None:
+    other = colonnade.connect(tmp_path / "t.db", isolation_level=None)
+    update = "UPDATE p SET n = n + ? WHERE id = ?"
+    for first, second in ((db, other), (other, db), (db, other)):
+        for connection in (first, second):
+            connection.execute("BEGIN")
+            for key in (80, 81, 82):
+                connection.execute(update, (1000, key))
+            connection.execute("COMMIT")
+    other.close()
+    assert db.execute("SELECT n / 1000 FROM p WHERE id IN (80, 81, 82)").fetchall() == [(6,)] * 3
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
