@@ -15,6 +15,7 @@ from colonnade.store.encodings import decoder_for
 from colonnade.store.encodings.base import Block, One, Packed, require
 from colonnade.store.encodings.choose import choose
 from colonnade.store.encodings.integers import SEQUENCE
+from colonnade.store.encodings.narrowed import Narrowed, NarrowWords
 from colonnade.store.errors import Corrupt
 from colonnade.store.format import (
     BLOCK_ENTRY,
@@ -24,6 +25,7 @@ from colonnade.store.format import (
     FLAG_NULLS,
     MAX_GROUP_ROWS,
 )
+from colonnade.store.narrowcolumn import NarrowColumn
 from colonnade.store.values import Column, IntArray, Kind, SQLiteValue, StorageClass, value_at
 from colonnade.store.zonemap import ZoneMap
 
@@ -145,6 +147,7 @@ class ChunkReader:
     kind, rows, block_rows  as in the header
     block_count             blocks of the chunk
     held_bytes              what it keeps in memory once `hold` was called
+    narrowed                its values, once they are held so: see `narrowed`
     """
 
     __slots__ = (
@@ -159,6 +162,7 @@ class ChunkReader:
         "block_rows",
         "held_bytes",
         "kind",
+        "narrowed",
         "rows",
     )
 
@@ -184,29 +188,58 @@ class ChunkReader:
         require(flags in (0, FLAG_NULLS), f"unknown flags {flags}")
         self.kind, self._codec, self._nulls = Kind(kind), codec.BY_ID.get(codec_id), bool(flags)
         self._directory = memoryview(view[CHUNK_HEADER.size : params_at]).cast("I")  # 3 fields a block
-        self._held: list[tuple[int, memoryview]] | None = None
+        self._held: list[tuple[int, memoryview]] | Column | None = None
+        self.narrowed: Narrowed | None = None
         self.held_bytes = len(view)
         self._decoder = decoder_for(encoding_id, self.kind, view[params_at : self._blocks_at])
 
     @property
     def holds(self) -> bool:
-        """Whether its blocks are at hand."""
-        return self._held is not None
+        """Whether its values are at hand."""
+        return self._held is not None or self.narrowed is not None
 
     def hold(self) -> None:
-        """Checks and decompresses all blocks, which are at hand from then on. Any thread may do so."""
-        if self._held is None:
-            held = [(block.rows, block.data) for block in self._read(range(self.block_count))]
-            if self._codec is not None:
-                self.held_bytes = len(self._data) + sum(len(data) for _, data in held)
-            self._held = held
+        """Checks and decompresses all blocks, and keeps what is quickest to decode: values narrowed, texts as they
+        are, or else the blocks. Any thread may do so.
+        """
+        if self.holds:
+            return
+        if not self._nulls:
+            narrowed = self._narrow()
+            if narrowed is not None:
+                words = len(self._data) if isinstance(narrowed, NarrowWords) else 0
+                self.held_bytes = narrowed.distances.nbytes + words
+                self.narrowed = narrowed
+                self._data = self._directory = memoryview(b"")
+                return
+        if self.kind in (Kind.TEXT, Kind.BLOB) and self._decoder.block_bytes(1) is None:
+            self._held = column = self.column()
+            self.held_bytes = column.data.nbytes
+            self._data = self._directory = memoryview(b"")
+            return
+        held = [(block.rows, block.data) for block in self._read(range(self.block_count))]
+        if self._codec is not None:
+            self.held_bytes = len(self._data) + sum(len(data) for _, data in held)
+        self._held = held
+
+    def _narrow(self) -> Narrowed | None:
+        blocks = self._read(range(self.block_count))
+        narrowed = self._decoder.narrow(blocks)
+        require(narrowed is None or not any(block.left for block in blocks), "bytes left over in a block")
+        return narrowed
 
     def column(self) -> Column:
         """All values."""
+        if isinstance(self._held, Column):
+            return self._held
+        if self.narrowed is not None:
+            return NarrowColumn(self.kind, [self.narrowed])
         return self._decode(range(self.block_count))
 
     def block(self, number: int) -> Column:
         """The values of one block, 0 to block_count - 1."""
+        if self.narrowed is not None or isinstance(self._held, Column):
+            return self.column().slice(number * self.block_rows, self.block_rows)
         return self._decode((number,))
 
     def value(self, row: int) -> SQLiteValue:
@@ -248,8 +281,19 @@ class ChunkReader:
         column = self._decode(numbers.tolist())
         return column.take(which * self.block_rows + positions % self.block_rows)
 
+    def share_of(self, positions: IntArray) -> float:
+        """The share of its blocks in which ascending positions lie."""
+        if not len(positions):
+            return 0.0
+        numbers = positions >> (self.block_rows.bit_length() - 1)
+        return (1 + int(np.count_nonzero(numbers[1:] != numbers[:-1]))) / float(self.block_count)
+
     def gather(self, positions: IntArray) -> tuple[Column, int]:
         """The values at ascending positions, and how many blocks were decoded for them."""
+        if self.narrowed is not None:
+            return NarrowColumn(self.kind, [self.narrowed]).at(positions), 0
+        if isinstance(self._held, Column):
+            return self._held.take(positions), 0
         counts = np.bincount(positions >> (self.block_rows.bit_length() - 1), minlength=self.block_count)
         numbers = np.flatnonzero(counts)
         if not len(numbers):
@@ -275,7 +319,7 @@ class ChunkReader:
 
     def _read(self, numbers: Sequence[int]) -> list[Block]:
         """Blocks of ascending number, decompressed and checked."""
-        if self._held is not None:
+        if isinstance(self._held, list):
             return [Block(*self._held[number]) for number in numbers]
         directory, data, origin = self._directory, self._data, self._blocks_at
         full, blocks = self._block_bytes(self.block_rows), []

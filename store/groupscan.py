@@ -11,12 +11,15 @@ import pyarrow as pa
 
 from colonnade.store.chunk import ChunkReader
 from colonnade.store.errors import Corrupt
+from colonnade.store.narrowcolumn import NarrowColumn
 from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.scan import BoolArray, live_mask, rowid_values
 from colonnade.store.values import Column, IntArray, RowBatch, integer_column
 
 # Where fewer than 1 in so many rows have passed, the other columns are decoded at the rows that have.
 _FEW = 8
+# Where more of its blocks than this are decoded for some rows, all of a chunk is kept for the next scan.
+_MOST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,9 @@ class GroupSource:
 
     def at(self, column_id: int, positions: IntArray) -> Column:
         reader = self._reader(column_id)
+        if not reader.holds and reader.share_of(positions) > _MOST:
+            self._hold(column_id, reader)
+            self.blocks_decoded += reader.block_count
         column, blocks = reader.gather(positions)
         self.blocks_decoded += blocks
         return self._checked(column_id, column)
@@ -147,6 +153,8 @@ class Selection:
 
     def _taken(self, column_id: int, positions: IntArray) -> Column:
         whole = self._whole.get(column_id)
+        if isinstance(whole, NarrowColumn):
+            return whole.at(positions)
         return self._source.at(column_id, positions) if whole is None else whole.take(positions)
 
     def _narrow(self, mask: BoolArray) -> None:
@@ -179,8 +187,14 @@ class Selection:
 
     def _collect(self, column_ids: Sequence[int]) -> list[Column]:
         if self._positions is not None or self._keep is None:
-            return [self._asked(column_id) for column_id in column_ids]
-        mask = pa.array(self._keep)
-        whole = {column_id: self._asked(column_id) for column_id in dict.fromkeys(column_ids)}
-        kept = {i: Column(column.kind, column.data.filter(mask)) for i, column in whole.items()}
+            columns = [self._asked(column_id) for column_id in column_ids]
+            return [Column(c.kind, c.data) if isinstance(c, NarrowColumn) else c for c in columns]
+        mask, positions = pa.array(self._keep), np.flatnonzero(self._keep)
+        kept = {}
+        for column_id in dict.fromkeys(column_ids):
+            whole = self._asked(column_id)
+            if isinstance(whole, NarrowColumn):
+                kept[column_id] = whole.at(positions)
+            else:
+                kept[column_id] = Column(whole.kind, whole.data.filter(mask))
         return [kept[column_id] for column_id in column_ids]

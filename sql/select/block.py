@@ -17,12 +17,12 @@ import numpy as np
 from colonnade.sql.select.aggregate import Grouping, Partial, bare_columns
 from colonnade.sql.select.bindterm import CONCATENATIONS
 from colonnade.sql.select.conditions import Conditions, Edge, sort_conditions
-from colonnade.sql.select.express import evaluate, full, passing
+from colonnade.sql.select.express import BatchRows, evaluate, fold, full, passing
 from colonnade.sql.select.keys import Matches, matches
 from colonnade.sql.select.outer import outer_join
 from colonnade.sql.select.pool import in_order
 from colonnade.sql.select.query import Block, Source
-from colonnade.sql.select.reading import BatchRows, KeyFilter, Reader, gathered_up, key_filter
+from colonnade.sql.select.reading import KeyFilter, Reader, gathered_up, key_filter
 from colonnade.sql.select.relation import Frame, Relation
 from colonnade.sql.select.rules.asked import AskedElsewhere
 from colonnade.sql.select.terms import (
@@ -69,6 +69,8 @@ class BlockRun:
             *block.having,
             *wanted,
         ]
+        for term in terms:
+            fold(term, self._values)
         self._needed: dict[int, list[Column]] = {number: [] for number in self._sources}
         for column in dict.fromkeys(c for term in terms for c in sorted(columns_of(term), key=str)):
             if column.source in self._needed:

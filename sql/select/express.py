@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +14,17 @@ import pyarrow.compute as pc
 from colonnade.sql.select.rules import RULES
 from colonnade.sql.select.rules.asked import Ask
 from colonnade.sql.select.rules.base import Operands
-from colonnade.sql.select.terms import Aggregate, Column, Constant, Op, Parameter, Subquery, Term, Window
+from colonnade.sql.select.terms import (
+    Aggregate,
+    Column,
+    Constant,
+    Op,
+    Parameter,
+    Subquery,
+    Term,
+    Window,
+    walk,
+)
 from colonnade.sql.select.vector import (
     NUMBERS,
     BoolArray,
@@ -32,10 +43,12 @@ class Values:
 
     parameters  bound values
     ask         SQLite itself, for functions without a rule
+    folded      operations on constants alone, with their values
     """
 
     parameters: Sequence[Any] | Mapping[str, Any]
     ask: Ask
+    folded: dict[Term, Vector] = field(default_factory=dict)
 
     def of(self, parameter: Parameter) -> Vector:
         """A bound value. Raises NotVectorizable where SQLite has to say what is wrong with it."""
@@ -62,12 +75,34 @@ class Rows(Protocol):
     def column(self, column: Column) -> Vector: ...
 
 
+@dataclass(eq=False, slots=True)
+class BatchRows:
+    """Rows of one source, as they are read (see Rows)."""
+
+    count: int
+    vectors: dict[Column, Vector]
+    known: dict[Term, Vector] = field(default_factory=dict)
+
+    def column(self, column: Column) -> Vector:
+        found = self.vectors.get(column)
+        if found is None:
+            raise NotVectorizable("a column out of reach")
+        return found
+
+    def filter(self, mask: BoolArray) -> BatchRows:
+        arrow = pa.array(mask)
+        return BatchRows(int(mask.sum()), {c: vector.filter(arrow) for c, vector in self.vectors.items()})
+
+
 def evaluate(term: Term, rows: Rows, values: Values) -> Vector:
     """The values of a term, a constant's as one."""
     found = rows.known.get(term)
     if found is not None:
         return found
     if isinstance(term, Op):
+        found = values.folded.get(term)
+        if found is not None:
+            return found
         found = _operation(term, rows, values)
     elif isinstance(term, Column):
         return rows.column(term)
@@ -96,6 +131,21 @@ def _operation(term: Op, rows: Rows, values: Values) -> Vector:
         raise NotVectorizable(str(error)) from None
     found = spread(found, count)
     return constant_of(found) if fixed else found
+
+
+def is_fixed(term: Term) -> bool:
+    """Whether a term has the same value in every row, and needs no query for it."""
+    return not any(isinstance(part, Column | Aggregate | Subquery | Window) for part in walk(term))
+
+
+def fold(term: Term, values: Values) -> None:
+    """Evaluates the operations on constants in a term, once for all batches: other threads cannot ask SQLite."""
+    if not isinstance(term, Op) or not is_fixed(term):
+        for part in term.parts:
+            fold(part, values)
+    elif term not in values.folded:
+        with suppress(NotVectorizable):  # which it is if it is ever evaluated
+            values.folded[term] = evaluate(term, BatchRows(1, {}), values)
 
 
 def full(term: Term, rows: Rows, values: Values) -> Vector:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 
 from colonnade.sql.affinity import Affinity
 from colonnade.sql.objects import TableDef
-from colonnade.sql.select.express import Values, evaluate, passing
+from colonnade.sql.select.express import BatchRows, Values, evaluate, is_fixed, passing
+from colonnade.sql.select.narrowtest import narrow_test
 from colonnade.sql.select.query import Source
 from colonnade.sql.select.relation import Frame
 from colonnade.sql.select.rules.asked import AskedElsewhere
-from colonnade.sql.select.terms import ROWID, Column, Constant, Op, Parameter, Term, columns_of
+from colonnade.sql.select.terms import ROWID, Column, Op, Term, columns_of
 from colonnade.sql.select.vector import (
     BoolArray,
     NotVectorizable,
@@ -31,6 +32,7 @@ from colonnade.sql.tokens import quote
 from colonnade.store import prune
 from colonnade.store.columnscan import RowFilter, scan_columns
 from colonnade.store.database import Store
+from colonnade.store.narrowcolumn import NarrowColumn
 from colonnade.store.prune import Compared, Condition, condition
 from colonnade.store.rawtext import RawText
 from colonnade.store.table import ColumnTable
@@ -43,25 +45,6 @@ _MAP_ROWS = 1 << 26  # keys are looked up in an array of bits up to this range
 _NUMERIC = frozenset({Affinity.INTEGER, Affinity.REAL, Affinity.NUMERIC})
 _OPS = {"=": prune.Op.EQ, "<": prune.Op.LT, "<=": prune.Op.LE, ">": prune.Op.GT, ">=": prune.Op.GE}
 _MIRRORED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-
-
-@dataclass(eq=False, slots=True)
-class BatchRows:
-    """Rows of one source, as they are read (see express.Rows)."""
-
-    count: int
-    vectors: dict[Column, Vector]
-    known: dict[Term, Vector] = field(default_factory=dict)
-
-    def column(self, column: Column) -> Vector:
-        found = self.vectors.get(column)
-        if found is None:
-            raise NotVectorizable("a column out of reach")
-        return found
-
-    def filter(self, mask: BoolArray) -> BatchRows:
-        arrow = pa.array(mask)
-        return BatchRows(int(mask.sum()), {c: vector.filter(arrow) for c, vector in self.vectors.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +60,7 @@ class KeyFilter:
     keys: pa.Array | None
 
     def test(self, vector: Vector) -> BoolArray | None:
-        """The rows that may be of use; None: no look was possible."""
+        """The rows that may be of use; None: all, or no look was possible."""
         if self.present is not None and vector.kind is Kind.INTEGER and not vector.truth:
             values = vector.data.fill_null(self.low - 1) if vector.data.null_count else vector.data
             return _among(values.to_numpy(), self.low, self.present)
@@ -223,7 +206,11 @@ class Reader:
         columns = sorted(columns_of(term), key=lambda column: column.position)
         ids = tuple(self._id(table, column) for column in columns)
 
+        quick = narrow_test(term, columns, self._values)
+
         def test(stored: Sequence[Stored]) -> BoolArray | None:
+            if quick is not None and isinstance(stored[0], NarrowColumn) and quick.applies(stored[0]):
+                return quick.mask(stored[0])
             vectors = {column: of_column(each) for column, each in zip(columns, stored, strict=True)}
             return passing(term, BatchRows(len(stored[0]), vectors), self._values)
 
@@ -231,7 +218,10 @@ class Reader:
 
     def _key_test(self, table: ColumnTable, keys: KeyFilter) -> RowFilter:
         def test(stored: Sequence[Stored]) -> BoolArray | None:
-            return keys.test(of_column(stored[0]))
+            column = stored[0]
+            if keys.present is not None and isinstance(column, NarrowColumn) and column.kind is Kind.INTEGER:
+                return column.among(keys.low, keys.present)
+            return keys.test(of_column(column))
 
         return RowFilter((self._id(table, keys.column),), test)
 
@@ -256,7 +246,7 @@ class Reader:
         (left, right), name = term.operands, term.name
         if not isinstance(left, Column):
             left, right, name = right, left, _MIRRORED[name]
-        if not isinstance(left, Column) or not isinstance(right, Constant | Parameter):
+        if not isinstance(left, Column) or not is_fixed(right):
             return None
         if left.position == ROWID:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import pyarrow as pa
 
 from colonnade.store.errors import Corrupt
 from colonnade.store.values import IntArray, Kind, SQLiteValue
+
+if TYPE_CHECKING:
+    from colonnade.store.encodings.narrowed import Narrowed
 
 ByteArray = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[Any]  # an integer array of any width
@@ -151,6 +154,10 @@ class Decoder(Protocol):
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         """The values of all `blocks` as one array of the chunk's kind. Raises Corrupt."""
+
+    def narrow(self, blocks: Blocks) -> Narrowed | None:
+        """The values of all `blocks`, none of them NULL, as they are kept in memory; None where they are as small
+        decoded. Raises Corrupt."""
 
     def one(self, data: memoryview, rows: int) -> One | None:
         """Reads single values that are not NULL, of a block of `rows` rows without its null bitmap; None where

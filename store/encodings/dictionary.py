@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from colonnade.store.encodings.base import Blocks, Encoded, Numbers, One, require
+from colonnade.store.encodings.base import Blocks, Encoded, Numbers, One, require, row_total
 from colonnade.store.encodings.frame import Frame
+from colonnade.store.encodings.narrowed import Distances, Narrowed, NarrowWords
 from colonnade.store.encodings.text import bytes_and_offsets, words_array
 from colonnade.store.values import Kind, SQLiteValue
 
@@ -57,6 +58,14 @@ class DictionaryDecoder:
 
     def block_bytes(self, rows: int) -> int | None:
         return self.frame.block_bytes(rows)
+
+    def narrow(self, blocks: Blocks) -> Narrowed | None:
+        codes = self.frame.distances(blocks)
+        if codes is None:
+            codes = np.zeros(row_total(blocks), np.uint8)
+        distances = Distances.of(codes)
+        require(distances.highest < len(self.words), "code beyond its dictionary")
+        return NarrowWords(self.words, distances)
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         codes = self.frame.unpack(blocks, np.int32)

@@ -23,6 +23,7 @@ import struct
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.store.encodings.base import (
@@ -48,6 +49,7 @@ from colonnade.store.encodings.lane import (
     lane_dtype,
     one_of_lane,
 )
+from colonnade.store.encodings.narrowed import Narrowed, narrow_lane, narrowed_integers
 from colonnade.store.values import Kind
 
 _MASK64 = 2**64 - 1
@@ -106,13 +108,20 @@ class SequenceDecoder:
         return 8
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
+        values = self._integers(blocks, lane_dtype(self.kind))
+        return from_lane(self.kind, self.digits, values, validity)
+
+    def narrow(self, blocks: Blocks) -> Narrowed | None:
+        return narrowed_integers(self.kind, self.digits, self._integers(blocks, np.int64))
+
+    def _integers(self, blocks: Blocks, dtype: npt.DTypeLike) -> Numbers:
         longest = max(block.rows for block in blocks)
         steps = np.arange(longest, dtype=np.int64) * np.int64(self.step)
-        values = empty(row_total(blocks), lane_dtype(self.kind))
+        values = empty(row_total(blocks), dtype)
         for block, piece in cut(blocks, values):
             base = _take_base(block)
             np.add(steps[: block.rows], base, out=piece, dtype=piece.dtype, casting="unsafe")
-        return from_lane(self.kind, self.digits, values, validity)
+        return values
 
     def one(self, data: memoryview, rows: int) -> One | None:
         base, step = int.from_bytes(data[:8], "little", signed=True), self.step
@@ -153,6 +162,12 @@ class NarrowDecoder:
             return pa.Array.from_buffers(pa.float64(), len(values), [validity, pa.py_buffer(values)])
         values = self.frame.unpack(blocks, lane_dtype(self.kind))
         return from_lane(self.kind, self.digits, values, validity)
+
+    def narrow(self, blocks: Blocks) -> Narrowed | None:
+        distances = self.frame.distances(blocks)
+        if distances is None:
+            distances = np.zeros(row_total(blocks), np.uint8)
+        return narrow_lane(self.kind, self.digits, self.frame.base, distances)
 
     def one(self, data: memoryview, rows: int) -> One | None:
         return one_of_lane(self.kind, self.digits, self.frame.one(data, rows))
@@ -206,13 +221,19 @@ class DeltaDecoder:
         return 8 + self.frame.block_bytes(rows)
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
+        values = self._integers(blocks).astype(lane_dtype(self.kind), copy=False)
+        return from_lane(self.kind, self.digits, values, validity)
+
+    def narrow(self, blocks: Blocks) -> Narrowed | None:
+        return narrowed_integers(self.kind, self.digits, self._integers(blocks))
+
+    def _integers(self, blocks: Blocks) -> Numbers:
         firsts = [_take_base(block) for block in blocks]
         values = self.frame.unpack(blocks)
         for first, (_, piece) in zip(firsts, cut(blocks, values), strict=True):
             piece[0] = first
             np.cumsum(piece, out=piece)
-        values = values.astype(lane_dtype(self.kind), copy=False)
-        return from_lane(self.kind, self.digits, values, validity)
+        return values
 
     def one(self, data: memoryview, rows: int) -> One | None:
         return None

@@ -146,7 +146,7 @@ def divisor_of(kind: Kind, digits: int) -> float | None:
 def from_lane(kind: Kind, digits: int, values: Numbers, validity: pa.Buffer | None) -> pa.Array:
     """The array that a decoded lane stands for. Raises Corrupt for what the kind cannot hold."""
     if kind in (Kind.DATE, Kind.DATETIME):
-        _check_years(kind, digits, values)
+        check_years(kind, digits, int(values.min()), int(values.max()))
     elif kind is not Kind.INTEGER:
         values = _to_doubles(values, digits)
     buffers = [validity, pa.py_buffer(values)]
@@ -186,9 +186,9 @@ def _iso_date(day: int) -> str:
     return "0000" + date.fromordinal(date(4, 1, 1).toordinal() + day - _FIRST_DAY).isoformat()[4:]
 
 
-def _check_years(kind: Kind, digits: int, values: Numbers) -> None:
+def check_years(kind: Kind, digits: int, low: int, high: int) -> None:
+    """Raises Corrupt unless integers from low to high stand for dates that SQLite knows."""
     per_day = 1 if kind is Kind.DATE else 86_400 * 10**digits
-    low, high = int(values.min()), int(values.max())
     inside = _FIRST_DAY * per_day <= low and high < (_LAST_DAY + 1) * per_day
     require(inside, f"{kind.name} outside years 0000 to 9999")
 

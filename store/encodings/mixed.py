@@ -61,6 +61,9 @@ class MixedDecoder:
         _check(tags, nums, lengths)
         return mixed_column(tags, nums, raws).data
 
+    def narrow(self, blocks: Blocks) -> None:
+        return None
+
     def one(self, data: memoryview, rows: int) -> One | None:
         return None
 

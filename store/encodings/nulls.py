@@ -46,6 +46,9 @@ class NullsDecoder:
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         return pa.nulls(row_total(blocks), self.arrow)
 
+    def narrow(self, blocks: Blocks) -> None:
+        return None
+
     def one(self, data: memoryview, rows: int) -> One | None:
         return None
 

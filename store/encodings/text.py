@@ -126,6 +126,9 @@ class PlainDecoder:
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         return read_values(blocks, self.frame.unpack(blocks), validity, self.text)
 
+    def narrow(self, blocks: Blocks) -> None:
+        return None
+
     def one(self, data: memoryview, rows: int) -> One | None:
         planes = self.frame.block_bytes(rows)
         require(planes <= len(data), "a block that ends before its lengths")

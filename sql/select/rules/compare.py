@@ -38,7 +38,7 @@ _KERNELS = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
-_MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+MIRRORED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _HOLDS: dict[str, Callable[[int], bool]] = {
     "=": lambda order: order == 0,
     "<>": lambda order: order != 0,
@@ -61,7 +61,7 @@ def compare(op: str, left: Vector, right: Vector, rule: Rule, count: int) -> Any
     to_left, to_right, collation = rule
     left, right = _applied(left, right, to_left), _applied(right, left, to_right)
     if left.constant and not right.constant:
-        left, right, op = right, left, _MIRRORED[op]
+        left, right, op = right, left, MIRRORED[op]
     if Kind.NULL in (left.kind, right.kind):
         return pa.nulls(count, pa.bool_())
     if left.kind in NUMBERS and right.kind in NUMBERS:
@@ -148,11 +148,16 @@ def _days(vector: Vector) -> Any:
         return vector.data
     if not vector.constant:
         return None
-    text = str(vector.value())
+    day = day_of(str(vector.value()))
+    return None if day is None else pa.scalar(day, pa.date32())
+
+
+def day_of(text: str) -> date | None:
+    """The day that a text YYYY-MM-DD names; None for any other text."""
     if not _DAY.fullmatch(text):
         return None
     try:
-        return pa.scalar(date.fromisoformat(text), pa.date32())
+        return date.fromisoformat(text)
     except ValueError:
         return None
 

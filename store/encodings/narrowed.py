@@ -1,0 +1,146 @@
+"""Narrowed values: what a chunk without NULL keeps in memory, 1 to 4 bytes for most values.
+
+Each value is a small unsigned integer: its distance from a base, or its code in a dictionary. Comparisons with
+constants and look-ups need no more than that; some rows are picked from it as from any array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from colonnade.store.encodings.base import Numbers, empty
+from colonnade.store.encodings.lane import DOUBLE_BITS, arrow_type, check_years, divisor_of
+from colonnade.store.values import EXACT_INT, INT64_MAX, INT64_MIN, IntArray, Kind
+
+_LOW_BITS = 16
+_SPLIT = 1 << 24  # distances below take three bytes: two, and one apart
+
+
+@dataclass(frozen=True, slots=True)
+class Distances:
+    """Unsigned integers up to `highest`, those of 17 to 24 bits as the lower two bytes and the third apart."""
+
+    low: Numbers
+    high: Numbers | None
+    highest: int
+
+    @classmethod
+    def of(cls, numbers: Numbers) -> Distances:
+        """numbers  (n,) of any unsigned type, n at least 1"""
+        highest = int(numbers.max())
+        if not 1 << _LOW_BITS <= highest < _SPLIT:
+            return cls(numbers.astype(_unsigned(highest), copy=False), None, highest)
+        high = (numbers >> numbers.dtype.type(_LOW_BITS)).astype(np.uint8)
+        return cls(numbers.astype(np.uint16), high, highest)
+
+    @property
+    def nbytes(self) -> int:
+        return self.low.nbytes + (0 if self.high is None else self.high.nbytes)
+
+    def numbers(self) -> Numbers:
+        """All of them."""
+        return self.low if self.high is None else _joined(self.low, self.high)
+
+    def take(self, positions: IntArray) -> Numbers:
+        """Those at positions."""
+        low = self.low.take(positions)
+        return low if self.high is None else _joined(low, self.high.take(positions))
+
+
+def _unsigned(highest: int) -> type[np.unsignedinteger[Any]]:
+    for each in (np.uint8, np.uint16, np.uint32):
+        if highest <= np.iinfo(each).max:
+            return each
+    return np.uint64
+
+
+def _joined(low: Numbers, high: Numbers) -> Numbers:
+    numbers = empty(len(low), np.uint32)
+    np.copyto(numbers, high)
+    numbers <<= np.uint32(_LOW_BITS)
+    numbers |= low
+    return numbers
+
+
+class Narrowed(Protocol):
+    """The values of a chunk without NULL."""
+
+    @property
+    def distances(self) -> Distances: ...
+
+    def array(self, numbers: Numbers) -> pa.Array:
+        """The values that these of its distances stand for."""
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowLane:
+    """Integers of a lane (see `lane`), each base + its distance."""
+
+    kind: Kind
+    digits: int
+    base: int
+    distances: Distances
+
+    @property
+    def divisor(self) -> float | None:
+        """What the integers are divided by to give the doubles that they stand for; None if they do not."""
+        return divisor_of(self.kind, self.digits)
+
+    def array(self, numbers: Numbers) -> pa.Array:
+        divisor = self.divisor
+        dtype: npt.DTypeLike = (
+            np.int32 if self.kind is Kind.DATE else np.int64 if divisor is None else np.float64
+        )
+        values = empty(len(numbers), dtype)
+        np.copyto(values, numbers, casting="unsafe")
+        if self.base:
+            values += values.dtype.type(self.base)
+        if divisor not in (None, 1.0):
+            values /= divisor
+        buffers = [None, pa.py_buffer(values)]
+        return pa.Array.from_buffers(arrow_type(self.kind, self.digits), len(values), buffers)
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowWords:
+    """Codes into the words of a dictionary, a string array without NULLs."""
+
+    words: pa.Array
+    distances: Distances
+
+    def array(self, numbers: Numbers) -> pa.Array:
+        codes = empty(len(numbers), np.int32)
+        np.copyto(codes, numbers, casting="unsafe")
+        indices = pa.Array.from_buffers(pa.int32(), len(codes), [None, pa.py_buffer(codes)])
+        return pa.DictionaryArray.from_arrays(indices, self.words, safe=False)
+
+
+def narrow_lane(kind: Kind, digits: int, base: int, numbers: Numbers) -> NarrowLane | None:
+    """Integers as distances from a base; None where some would not come back, or stand for the bits of doubles.
+
+    Raises Corrupt for what the kind cannot hold.
+    """
+    if kind in (Kind.REAL, Kind.NUMERIC) and digits == DOUBLE_BITS:
+        return None
+    distances = Distances.of(numbers)
+    last = base + distances.highest
+    # A double holds the base, each distance and each sum of them without loss.
+    fits = max(abs(base), abs(last), distances.highest) <= EXACT_INT
+    if not (base >= INT64_MIN and last <= INT64_MAX) or (divisor_of(kind, digits) is not None and not fits):
+        return None
+    if kind in (Kind.DATE, Kind.DATETIME):
+        check_years(kind, digits, base + int(numbers.min()), last)
+    return NarrowLane(kind, digits, base, distances)
+
+
+def narrowed_integers(kind: Kind, digits: int, values: Numbers) -> NarrowLane | None:
+    """The same of decoded integers, (n,) int64."""
+    low, high = int(values.min()), int(values.max())
+    if high - low > INT64_MAX:
+        return None
+    return narrow_lane(kind, digits, low, (values - np.int64(low)).view(np.uint64))
