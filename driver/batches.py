@@ -14,7 +14,7 @@ import apsw
 from colonnade.parameters import bindable
 from colonnade.plan import Plan
 from colonnade.rows import BUSY
-from colonnade.sql.statement import Statement
+from colonnade.sql.statement import Insert, Statement
 from colonnade.sql.volatile import is_volatile
 from colonnade.types import NATIVE, convert_binding
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from colonnade.loader.immediate import BatchInsert, Target
     from colonnade.loader.rows import Chunk
     from colonnade.session import Session
+    from colonnade.sql.objects import TableDef
     from colonnade.store.values import Column, SQLiteValue
     from colonnade.writing import Writing
 
@@ -43,9 +44,17 @@ def batch_target(session: Session, statement: Statement) -> Target | None:
     return _target(session, statement) if one_row_each else None
 
 
-def _target(session: Session, statement: Statement) -> Target | None:
-    """What an INSERT writes, if rows may be appended there; None where SQLite has to insert them."""
+def query_target(session: Session, statement: Statement) -> Target | None:
+    """What an INSERT … SELECT writes, if sound rows may be appended there, whatever is to become of others."""
     insert = statement.insert
+    if insert is None or insert.upsert or statement.returning:
+        return None
+    return _target(session, statement, insert._replace(plain=True))
+
+
+def _target(session: Session, statement: Statement, insert: Insert | None = None) -> Target | None:
+    """What an INSERT writes, if rows may be appended there; None where SQLite has to insert them."""
+    insert = insert or statement.insert
     if insert is None or session.hooked or session.hears_rows or session.bulk.pending:
         return None
     from colonnade.loader.immediate import find_target
@@ -144,6 +153,24 @@ def may_append(session: Session) -> bool:
     read would not outlive the switches that appending turns.
     """
     return not (session.db.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0] or session.busy())
+
+
+def turn_to_column_format(session: Session, table: TableDef, row_count: int, byte_count: int) -> bool:
+    """Rows come in bulk: their table turns to column format, if it may and these make a row group; whether it did."""
+    from colonnade.sql.checks import bulk_reason
+    from colonnade.store.hints import makes_group
+
+    store, name, schema = session.store, table.name, table.schema
+    if session.storage_format == "row" or not may_append(session) or store.table(name, schema) is not None:
+        return False
+    if bulk_reason(table) is not None or not makes_group(row_count, byte_count):
+        return False
+    if store.ineligible(name, schema) is not None:
+        return False
+    with session.changes.kept():
+        store.convert(name, schema)
+    session.connection._schema_changed()
+    return True
 
 
 def appended(session: Session, count: int, lastrowid: int, *, last: int) -> None:

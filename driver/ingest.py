@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from colonnade.batches import batch_target, may_append
+from colonnade.batches import batch_target, turn_to_column_format
 from colonnade.loader.given import GivenRows, Part
 from colonnade.loader.sources.arrowvalues import Unsuitable, is_supported, to_column
 from colonnade.loader.sources.tabular import rebatched, streamable
 from colonnade.sql.affinity import Affinity
-from colonnade.sql.checks import bulk_reason
 from colonnade.sql.objects import fold
 from colonnade.sql.tokens import quote
 from colonnade.store.errors import DataError, NotSupportedError, ProgrammingError
-from colonnade.store.hints import makes_group
 from colonnade.store.values import Column, to_python
 
 if TYPE_CHECKING:
@@ -207,20 +205,11 @@ class _Ingest:
 
     def _to_column_format(self, plan: Plan, first: Part) -> None:
         """Rows come in bulk: the table turns to column format, if it may and they make a row group."""
-        session, home = self._session, self._home(plan)
-        if home is None or session.storage_format == "row" or not may_append(session):
-            return
-        schema, name = home
-        definition = session.router.schema(schema).table(name)
-        store = session.store
-        if definition is None or store.table(name, schema) is not None or bulk_reason(definition) is not None:
-            return
-        byte_count = sum(column.data.nbytes for column in first.columns)
-        if not makes_group(first.row_count, byte_count) or store.ineligible(name, schema) is not None:
-            return
-        with session.changes.kept():
-            store.convert(name, schema)
-        self._connection._schema_changed()
+        home = self._home(plan)
+        definition = None if home is None else self._session.router.schema(home[0]).table(home[1])
+        if definition is not None:
+            byte_count = sum(column.data.nbytes for column in first.columns)
+            turn_to_column_format(self._session, definition, first.row_count, byte_count)
 
 
 def _rows(parts: Iterator[Part]) -> Iterator[tuple[Any, ...]]:

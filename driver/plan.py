@@ -51,6 +51,7 @@ class Plan:
     columns      name and declared type of each column of its rows, as they were in `generation` of the
                  connection's schema
     description  made of them; None: no rows
+    source       of an INSERT … SELECT the query by itself, once that was looked at
     varying      virtual tables compare with values that only the run knows: see Session.varies
     """
 
@@ -72,6 +73,7 @@ class Plan:
         "refused",
         "returns",
         "schema",
+        "source",
         "text",
         "varying",
     )
@@ -109,6 +111,7 @@ class Plan:
         self.looked_in: tuple[int, int] | None = None
         self.access: Access | None = None
         self.refused: dict[tuple[Any, ...], str] = {}
+        self.source: Plan | None = None
         self._statement: Statement | None = None
 
     @property

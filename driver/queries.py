@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from colonnade.callbacks import coded
 from colonnade.lookups import access, is_plain_look_up
 from colonnade.parameters import stored_values
 from colonnade.plan import Columns, Plan
-from colonnade.sql.select import Answer, Context, NotVectorizable, answer
+from colonnade.sql.select import Answer, Context, NotVectorizable, answer, answer_to_write
 from colonnade.sql.tokens import quote
 from colonnade.store.errors import OperationalError
 from colonnade.vectorised import Batches, to_rows
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from colonnade.session import Session
 
 TAKEN, FALLEN_BACK = "taken", "fallen back"
+UNSOUND = "rows that SQLite has to look at one by one"
 
 _EXPLAINED = re.compile(r"\s*EXPLAIN\s+QUERY\s+PLAN\b", re.IGNORECASE)
 
@@ -59,6 +61,36 @@ class Queries:
 
     def run(self, cursor: Cursor, plan: Plan, parameters: Any) -> bool:
         """Answers a query, if it is one for here; otherwise SQLite has to."""
+        return self._use(plan, parameters, lambda values: self._take(cursor, plan, parameters, values))
+
+    def write(
+        self, plan: Plan, parameters: Any, write: Callable[[Answer], bool], *, settled: bool = True
+    ) -> bool:
+        """Has `write` do with the rows of a query what they are for; whether that was done.
+
+        write    false: SQLite has to do it row by row. May be stopped by NotVectorizable; undoes what it did then
+        settled  see sql.select.answer_to_write
+        """
+
+        def run(values: Any) -> bool:
+            self._prepare(plan, parameters)
+            answer = answer_to_write(self._context(), plan.text, values, settled=settled)
+            try:
+                return write(answer)
+            finally:
+                answer.close()
+
+        return self._use(plan, parameters, run)
+
+    def may_write(self, plan: Plan) -> bool:
+        """Whether `write` may be for the rows of a query, as far as can be told without a look at its parameters."""
+        return self._takes(plan)
+
+    def _use(self, plan: Plan, parameters: Any, run: Callable[[Any], bool]) -> bool:
+        """Runs a query, if it is one for here; whether it did.
+
+        run  takes the values as SQLite stores them
+        """
         if not self._takes(plan):
             return False
         values = stored_values(parameters)
@@ -70,31 +102,36 @@ class Queries:
             return False
         if reason is None:
             try:
-                self._take(cursor, plan, parameters, values)
+                if run(values):
+                    self._taken += 1
+                    return True
+                reason = UNSOUND
             except NotVectorizable as found:
                 reason = plan.refused[kinds] = str(found)
-            else:
-                self._taken += 1
-                return True
         self._fallen_back[reason] += 1
         return False
 
     def heading(self, explained: Plan, parameters: Any) -> str | None:
         """What EXPLAIN QUERY PLAN says of a query beside SQLite's own words."""
         text = _EXPLAINED.sub("", explained.text, count=1)
-        plan, values = Plan(text), stored_values(parameters)
-        if (
-            text == explained.text
-            or values is None
-            or not self._takes(plan)
-            or self._is_look_up(plan, parameters, values)
-        ):
+        if text == explained.text:
+            return None
+        return self._heading(Plan(text), parameters, self.answer)
+
+    def heading_to_write(self, plan: Plan, parameters: Any, *, settled: bool = True) -> str | None:
+        """The same for a query whose rows are written; see `write`."""
+        return self._heading(plan, parameters, partial(answer_to_write, settled=settled))
+
+    def _heading(self, plan: Plan, parameters: Any, answer: Callable[..., Answer]) -> str | None:
+        values = stored_values(parameters)
+        if values is None or not self._takes(plan) or self._is_look_up(plan, parameters, values):
             return None
         try:
-            found = self.answer(self._context(), text, values)
+            found = answer(self._context(), plan.text, values)
             next(found.batches, None)
         except NotVectorizable as reason:
             return f"NOT VECTORISED: {reason}"
+        found.close()
         return "VECTORISED"
 
     def _is_look_up(self, plan: Plan, parameters: Any, values: Any) -> bool:
@@ -137,7 +174,7 @@ class Queries:
 
     # --- answers -------------------------------------------------------------------------------------------
 
-    def _take(self, cursor: Cursor, plan: Plan, parameters: Any, values: Any) -> None:
+    def _take(self, cursor: Cursor, plan: Plan, parameters: Any, values: Any) -> bool:
         session, connection = self._session, self._session.connection
         self._prepare(plan, parameters)
         guard = session.db.execute(self._snapshot())
@@ -153,6 +190,7 @@ class Queries:
         cursor._show(chain.from_iterable(map(to_rows, batches)), plan.description)
         cursor._converters = connection._converters(plan)
         cursor._batches = batches
+        return True
 
     def _prepare(self, plan: Plan, parameters: Any) -> None:
         """Has SQLite prepare the statement, take the parameters and say what the columns are called."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from colonnade.batches import batch_target
+from colonnade.batches import batch_target, query_target
 from colonnade.defining import define
 from colonnade.parameters import bindable, warn_of_names
 from colonnade.plan import READING, Plan
@@ -52,13 +52,24 @@ class Writing:
                 session.store.steady.end()
                 raise
             return
-        with self.transaction(statement) as own:
+        with self.transaction(statement, copies=self._source(plan) is not None) as own:
             self._run(cursor, plan, parameters, own=own)
+
+    def _source(self, plan: Plan) -> Plan | None:
+        """Of an INSERT … SELECT the query by itself, if its rows may come as vectors, as things are."""
+        session, statement = self._session, plan.statement
+        if statement.insert is None or statement.insert.source != "SELECT":
+            return None
+        if plan.source is None:
+            plan.source = Plan(statement.insert.source_text)
+        if not session.columns.queries.may_write(plan.source):
+            return None
+        return None if query_target(session, statement) is None else plan.source
 
     def _run(self, cursor: Cursor, plan: Plan, parameters: Any, *, own: bool) -> None:
         """The same; `own`: in a transaction that ends with it."""
         session, statement = self._session, plan.statement
-        if statement.verb == "INSERT" and self._insert_rows(cursor, plan, parameters):
+        if statement.insert is not None and self._insert_rows(cursor, plan, parameters):
             session.store.steady.end()
             return
         with self._steady():
@@ -86,10 +97,16 @@ class Writing:
 
     def _insert_rows(self, cursor: Cursor, plan: Plan, parameters: Any) -> bool:
         """Insert the many rows of a query in batches; whether that was done."""
-        session, insert = self._session, plan.statement.insert
-        if insert is None or insert.row_params or not session.router.looks_at(plan.statement):
+        session, statement = self._session, plan.statement
+        if statement.insert is None or statement.insert.row_params:
             return False
-        count = session.bulk.batches.run_query(self, plan, _adapted(parameters))
+        source, count = self._source(plan), None
+        if source is not None:
+            from colonnade.copying import insert_vectors
+
+            count = insert_vectors(session, self, plan, source, parameters)
+        if count is None and statement.verb == "INSERT" and session.router.looks_at(statement):
+            count = session.bulk.batches.run_query(self, plan, _adapted(parameters))
         if count is not None:
             session._show_count(cursor, plan, count)
         return count is not None
@@ -125,12 +142,19 @@ class Writing:
             session.store.explains = None
         target = plan.statement.target
         if cursor.description is not None and len(cursor.description) == QUERY_PLAN:
-            heading = f"THAW ROWS OF {target.name}" if target is not None and run is not plan else None
+            thaw = f"THAW ROWS OF {target.name}" if target is not None and run is not plan else None
             rows = list(cursor._rows or ())  # before other statements are asked about
-            if plan.statement.inner in READING:
-                heading = session.columns.queries.heading(plan, parameters)
-            cursor._show(as_sqlite_says(rows, heading), cursor.description)
+            headings = [self._vectorised(plan, parameters), thaw]
+            cursor._show(as_sqlite_says(rows, headings), cursor.description)
         session.note_reading(cursor)
+
+    def _vectorised(self, explained: Plan, parameters: Any) -> str | None:
+        """What EXPLAIN QUERY PLAN says of the query of a statement, or of the rows that it writes."""
+        queries = self._session.columns.queries
+        if explained.statement.inner in READING:
+            return queries.heading(explained, parameters)
+        source = self._source(explained)
+        return None if source is None else queries.heading_to_write(source, parameters)
 
     def _set_wise(self, plan: Plan, write: SetWrite, parameters: Any) -> int | None:
         """Run a statement on all of its rows at once; how many rows it changed, None where that cannot be done."""
@@ -204,14 +228,15 @@ class Writing:
         return count
 
     @contextmanager
-    def transaction(self, statement: Statement) -> Iterator[bool]:
+    def transaction(self, statement: Statement, *, copies: bool = False) -> Iterator[bool]:
         """Without a transaction: one for the statement and the rows that it needs brought near, together.
 
+        copies  the rows that it inserts may come from tables in column format
         Gives whether there is one of its own.
         """
         session = self._session
         db = session.db
-        if db.in_transaction or not session.router.looks_at(statement):
+        if db.in_transaction or not (copies or session.router.looks_at(statement)):
             yield False
             return
         db.execute("BEGIN IMMEDIATE")

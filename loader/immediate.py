@@ -135,6 +135,10 @@ class BatchInsert:
         count = len(columns[0])
         return Chunk(columns, count, self._shape.computed_defaults(self._store.db, count))
 
+    def check_width(self, count: int) -> None:
+        """Raises SQLite's error where a row has not as many values."""
+        self._shape.check_width(count)
+
     def results(self, parameters: Any) -> apsw.Cursor:
         """The rows of an INSERT … SELECT or VALUES, as SQLite computes them; none that the INSERT adds is among them.
 

@@ -8,8 +8,9 @@ explained is not run. SQLite prints them behind the table's name or alias.
     SEARCH t USING COLUMN FORMAT KEY (a=?)              the same, where a key has but few rows for each value
     SEARCH t USING COLUMN FORMAT ROWID (rowid=?)        one row, found by its rowid
     SEARCH t USING COLUMN FORMAT ROWID (rowid>?)        a range of rowids
-    VECTORISED                                          before these rows: the query is answered from columns, and
-                                                        the rows say what SQLite would do otherwise
+    VECTORISED                                          before these rows: the query, also that of an INSERT, is
+                                                        answered from columns, and the rows say what SQLite would do
+                                                        otherwise
     NOT VECTORISED: reason                              what keeps a query from that which is no look-up of few rows
     THAW ROWS OF t                                      of a statement that writes t, before the rows that show how
                                                         SQLite runs it on the row part
@@ -71,14 +72,17 @@ _SIGNS = {
 }
 
 
-def as_sqlite_says(rows: Iterable[tuple[Any, ...]], heading: str | None = None) -> Iterator[tuple[Any, ...]]:
+def as_sqlite_says(
+    rows: Iterable[tuple[Any, ...]], headings: Iterable[str | None] = ()
+) -> Iterator[tuple[Any, ...]]:
     """The rows of EXPLAIN QUERY PLAN with the words where SQLite puts those of its own tables.
 
-    heading  what stands before them, if anything
+    headings  what stands before them
     """
-    if heading is not None:
-        rows = list(rows)
-        yield max((row[0] for row in rows), default=0) + 1, 0, 0, heading
+    rows = list(rows)
+    first = max((row[0] for row in rows), default=0) + 1
+    for number, heading in enumerate((heading for heading in headings if heading is not None), first):
+        yield number, 0, 0, heading
     for row in rows:
         found = _VIRTUAL.fullmatch(row[_DETAIL])
         if found is not None:

@@ -10,7 +10,7 @@ How a query travels:
    value computed; nothing was given out by then, and SQLite answers the query itself.
 """
 
-from colonnade.sql.select.answers import Answer, Context, NotVectorizable, answer
+from colonnade.sql.select.answers import Answer, Context, NotVectorizable, answer, answer_to_write
 from colonnade.sql.select.vector import Vector
 
-__all__ = ["Answer", "Context", "NotVectorizable", "Vector", "answer"]
+__all__ = ["Answer", "Context", "NotVectorizable", "Vector", "answer", "answer_to_write"]

@@ -12,13 +12,14 @@ from colonnade.sql.select import tree
 from colonnade.sql.select.bind import Binder
 from colonnade.sql.select.express import Values
 from colonnade.sql.select.parse import parse_select
+from colonnade.sql.select.query import Query
 from colonnade.sql.select.rules.asked import Ask
 from colonnade.sql.select.run import Run
 from colonnade.sql.select.vector import NotVectorizable, Vector
 from colonnade.sql.tokens import Kind, quote, tokens
 from colonnade.store.database import Store
 
-__all__ = ["Answer", "Context", "NotVectorizable", "answer"]
+__all__ = ["Answer", "Context", "NotVectorizable", "answer", "answer_to_write"]
 
 _BATCH_ROWS = 65_536
 _OWN_FUNCTIONS = frozenset({"changes", "total_changes"})
@@ -50,6 +51,12 @@ class Answer:
     width: int
     batches: Iterator[tuple[Vector, ...]]
 
+    def close(self) -> None:
+        """No more batches are wanted: scans end, and hold no table any more."""
+        close = getattr(self.batches, "close", None)
+        if close is not None:
+            close()
+
 
 def answer(context: Context, text: str, parameters: Sequence[Any] | Mapping[str, Any]) -> Answer:
     """Answers a SELECT (or WITH … SELECT, VALUES) over tables of which at least one is in column format.
@@ -57,6 +64,32 @@ def answer(context: Context, text: str, parameters: Sequence[Any] | Mapping[str,
     Names and declared types of the columns are not told: SQLite knows them from preparing the text.
     Raises NotVectorizable: SQLite has to answer it. Nothing was changed.
     """
+    run, query = _bound(context, text, parameters)
+    straight = run.straight(query)
+    if straight is not None:
+        return Answer(len(query.blocks[0].items), straight)
+    vectors = run.query(query)
+    return Answer(len(vectors), _batches(vectors))
+
+
+def answer_to_write(
+    context: Context, text: str, parameters: Sequence[Any] | Mapping[str, Any], *, settled: bool
+) -> Answer:
+    """The same for a statement that writes what the query gives, and can be undone: any batch may raise
+    NotVectorizable.
+
+    settled  the rows come in the order in which SQLite gives them; else in any
+    """
+    run, query = _bound(context, text, parameters)
+    streamed = run.straight(query) or run.streamed(query)
+    if streamed is not None:
+        return Answer(len(query.blocks[0].items), streamed)
+    vectors = run.query(query, settled=settled)
+    return Answer(len(vectors), _batches(vectors))
+
+
+def _bound(context: Context, text: str, parameters: Sequence[Any] | Mapping[str, Any]) -> tuple[Run, Query]:
+    """A query with its names bound, ready to be run. Raises NotVectorizable."""
     db = context.store.db
     binder = Binder(context.schemas, lambda schema, name: _view(db, schema, name))
     query = binder.query(parsed(text))
@@ -66,12 +99,7 @@ def answer(context: Context, text: str, parameters: Sequence[Any] | Mapping[str,
         own = {name for (name,) in db.execute("SELECT name FROM pragma_function_list WHERE NOT builtin")}
         if own & (binder.functions - _OWN_FUNCTIONS):
             raise NotVectorizable("a function of the program's own")
-    run = Run(context.store, Values(parameters, Ask(db)), context.checkpoint)
-    straight = run.straight(query)
-    if straight is not None:
-        return Answer(len(query.blocks[0].items), straight)
-    vectors = run.query(query)
-    return Answer(len(vectors), _batches(vectors))
+    return Run(context.store, Values(parameters, Ask(db)), context.checkpoint), query
 
 
 @lru_cache(maxsize=512)

@@ -21,7 +21,7 @@ from colonnade.sql.select.express import BatchRows, evaluate, fold, full, passin
 from colonnade.sql.select.keys import Matches, matches
 from colonnade.sql.select.outer import outer_join
 from colonnade.sql.select.pool import in_order
-from colonnade.sql.select.query import Block, Source
+from colonnade.sql.select.query import Block, Source, block_is_settled, rows_are_settled
 from colonnade.sql.select.reading import KeyFilter, Reader, gathered_up, key_filter
 from colonnade.sql.select.relation import Frame, Relation
 from colonnade.sql.select.rules.asked import AskedElsewhere
@@ -283,7 +283,7 @@ class BlockRun:
                 raise NotVectorizable("GROUP BY with a collation")
             if has(term, Subquery):
                 raise NotVectorizable("GROUP BY a subquery")
-        if len(block.sources) > 1 and any(a.name in CONCATENATIONS for a in aggregates):
+        if not rows_are_settled(block) and any(a.name in CONCATENATIONS for a in aggregates):
             raise NotVectorizable("the texts of a join in its order")
         grouping = Grouping(block.groups, aggregates, extra)
         relation = grouping.result(self._partials(grouping))
@@ -322,6 +322,10 @@ class BlockRun:
             return False
         return not (conditions.waiting or conditions.subqueries) and self._constants_hold()
 
+    def streamed(self) -> Iterator[BatchRows] | None:
+        """The rows of FROM and WHERE as they are read, if they are those of one table; else None."""
+        return gathered_up(self._streamed()) if self._reads_one_table() else None
+
     def _streamed(self) -> Iterator[BatchRows]:
         """The rows of a lone table as they are read."""
         conditions, number = self._conditions, self._block.sources[0].number
@@ -357,8 +361,7 @@ class BlockRun:
 
     def ordered(self, terms: Sequence[Term], rows: Relation) -> Relation:
         """The rows in the order of the window that terms are computed over, if there is one."""
-        settled = self._block.grouped or len(self._block.sources) <= 1
-        return windowed(terms, rows, self._values, settled=settled)
+        return windowed(terms, rows, self._values, settled=block_is_settled(self._block))
 
     def results(self, terms: Sequence[Term], rows: Relation) -> list[Vector]:
         """The values of result terms for all rows."""

@@ -93,3 +93,26 @@ class Query:
         return [
             Field(name, term.affinity, term.collation) for name, term in zip(first.names, terms, strict=True)
         ]
+
+
+def is_settled(query: Query) -> bool:
+    """Whether the order in which SQLite gives the rows is known, those included that are equal in ORDER BY.
+
+    It is that of the only table, of the groups or of the result of UNION, INTERSECT or EXCEPT; that of a join depends
+    on which loop SQLite makes the outer one.
+    """
+    sorts = any(operator != "UNION ALL" for operator in query.operators[-1:])
+    return sorts or all(map(block_is_settled, query.blocks))
+
+
+def block_is_settled(block: Block) -> bool:
+    """The same of the results of a block."""
+    return block.grouped or rows_are_settled(block)
+
+
+def rows_are_settled(block: Block) -> bool:
+    """The same of its rows before they are grouped."""
+    if not block.sources:
+        return True
+    inner = block.sources[0].query
+    return len(block.sources) == 1 and (inner is None or is_settled(inner))

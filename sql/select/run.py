@@ -12,11 +12,11 @@ from colonnade.sql.select.block import BlockRun
 from colonnade.sql.select.express import Values, evaluate
 from colonnade.sql.select.keys import Groups, grouped
 from colonnade.sql.select.order import keys_of, sorted_places
-from colonnade.sql.select.query import Block, Query, Source
+from colonnade.sql.select.query import Block, Query, Source, is_settled
 from colonnade.sql.select.reading import KeyFilter, Reader, key_filter
 from colonnade.sql.select.relation import Frame, Relation
 from colonnade.sql.select.subquery import Subqueries
-from colonnade.sql.select.terms import Column, Subquery, Term
+from colonnade.sql.select.terms import Column, Subquery, Term, Window, has
 from colonnade.sql.select.vector import NotVectorizable, Vector, concat, spread
 from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
@@ -107,11 +107,37 @@ class Run:
             return None
         return (tuple(batch.vectors[item] for item in items) for batch in rows)
 
-    def query(self, query: Query) -> list[Vector]:
-        """The result columns, in the order of the rows."""
+    def streamed(self, query: Query) -> Iterator[tuple[Vector, ...]] | None:
+        """The rows of `SELECT expressions FROM table WHERE …`, as they are read; None for any other query.
+
+        A later batch may raise NotVectorizable. The table is in column format: what is written to it meanwhile is
+        not seen.
+        """
+        block = query.blocks[0]
+        if len(query.blocks) > 1 or query.ordering or query.limit is not None or query.offset is not None:
+            return None
+        if block.rows or block.grouped or block.distinct or not _is_column_table(self.store, block.sources):
+            return None
+        if any(has(item, Subquery) or has(item, Window) for item in block.items):
+            return None
+        rows = BlockRun(self, block, block.items).streamed()
+        if rows is None:
+            return None
+        return (
+            tuple(spread(evaluate(item, batch, self.values), batch.count) for item in block.items)
+            for batch in rows
+        )
+
+    def query(self, query: Query, *, settled: bool = False) -> list[Vector]:
+        """The result columns, in the order of the rows.
+
+        settled  SQLite's order is asked for, whatever it is: NotVectorizable where that is not known
+        """
         self.checkpoint()
+        if settled and not query.ordering and not is_settled(query):
+            raise NotVectorizable("the rows of a join in no order")
         if len(query.blocks) == 1:
-            return self._single(query)
+            return self._single(query, settled=settled)
         vectors = self._block(query.blocks[0])
         for operator, block in zip(query.operators, query.blocks[1:], strict=True):
             if operator != "UNION ALL":
@@ -126,7 +152,9 @@ class Run:
             vector = spread(evaluate(order.term, rows, self.values), count)
             keys += keys_of(vector, order.term.collation or "BINARY", order.descending, order.nulls_first)
         places = sorted_places(keys) if keys else None
-        return self._cut(query, vectors, places, keys, settled=True)
+        if settled and not is_settled(query):
+            _refuse_equals(keys, places)
+        return self._cut(query, vectors, places, keys)
 
     def _block(self, block: Block) -> list[Vector]:
         if block.rows:
@@ -143,12 +171,10 @@ class Run:
         cells = [[spread(evaluate(term, rows, self.values), 1) for term in row] for row in block.rows]
         return [concat(list(column)) for column in zip(*cells, strict=True)]
 
-    def _single(self, query: Query) -> list[Vector]:
+    def _single(self, query: Query, *, settled: bool) -> list[Vector]:
         block = query.blocks[0]
         if not query.ordering:
-            vectors = self._block(block)
-            settled = block.grouped or len(block.sources) <= 1
-            return self._cut(query, vectors, None, [], settled=settled)
+            return self._cut(query, self._block(block), None, [])
         terms = [order.term for order in query.ordering]
         runner = BlockRun(self, block, [*block.items, *terms])
         rows = runner.groups([*block.items, *terms]) if block.grouped else runner.relation()
@@ -160,22 +186,19 @@ class Run:
         keys: Keys = []
         for vector, order in zip(by, query.ordering, strict=True):
             keys += keys_of(vector, order.term.collation or "BINARY", order.descending, order.nulls_first)
-        settled = block.grouped or len(block.sources) <= 1
-        return self._cut(query, vectors, sorted_places(keys), keys, settled=settled)
+        places = sorted_places(keys)
+        if settled and not is_settled(query):
+            _refuse_equals(keys, places)
+        return self._cut(query, vectors, places, keys)
 
-    def _cut(
-        self, query: Query, vectors: list[Vector], places: IntArray | None, keys: Keys, *, settled: bool
-    ) -> list[Vector]:
-        """The rows in their order, from OFFSET on, as many as LIMIT lets through.
-
-        settled  rows with equal keys have an order too: that of the only table, or of the groups
-        """
+    def _cut(self, query: Query, vectors: list[Vector], places: IntArray | None, keys: Keys) -> list[Vector]:
+        """The rows in their order, from OFFSET on, as many as LIMIT lets through."""
         count = len(vectors[0])
         first = max(0, self._integer(query.offset, 0))
         limit = self._integer(query.limit, -1)
         last = count if limit < 0 else min(count, first + limit)
         first = min(first, last)
-        if not settled and (first > 0 or last < count):
+        if (first > 0 or last < count) and not is_settled(query):
             if places is None:
                 raise NotVectorizable("LIMIT of a join without an order")
             for place in (first, last):
@@ -194,6 +217,21 @@ class Run:
         if vector.kind is not Kind.INTEGER or not isinstance(value, int):
             raise NotVectorizable("LIMIT that is no integer")
         return value
+
+
+def _is_column_table(store: Store, sources: Sequence[Source]) -> bool:
+    table = sources[0].table if len(sources) == 1 else None
+    return table is not None and store.table(table.name, table.schema) is not None
+
+
+def _refuse_equals(keys: Keys, places: IntArray | None) -> None:
+    """Of rows that are equal in the order nobody knows which comes first."""
+    if places is not None and len(places) > 1:
+        same = np.ones(len(places) - 1, bool)
+        for key in keys:
+            same &= key[places[1:]] == key[places[:-1]]
+        if same.any():
+            raise NotVectorizable("the rows of a join that are equal in the order")
 
 
 def _firsts(block: Block, vectors: Sequence[Vector]) -> IntArray:

@@ -22,6 +22,8 @@ from colonnade.store.values import (
     StorageClass,
     as_text,
     is_integer,
+    mixed_column,
+    null_column,
 )
 
 BoolArray = npt.NDArray[np.bool_]
@@ -193,6 +195,28 @@ def of_column(column: Column) -> Vector:
     data = np.where(whole, numbers.astype(np.float64), numbers.view(np.float64))
     kept = None if np.array_equal(is_integer(data) & number, whole) else pa.array(whole)
     return Vector(Kind.NUMERIC, pa.array(data, mask=~number), kept)
+
+
+def to_column(vector: Vector) -> Column:
+    """The values as a column may hold them; no affinity is applied."""
+    if vector.data.null_count == len(vector):
+        return null_column(len(vector))
+    if vector.truth:
+        return Column(Kind.INTEGER, vector.data.cast(pa.int64()))
+    whole = vector.whole
+    if whole is None:
+        return Column(vector.kind, vector.data)
+    data, integer = vector.data, np.asarray(whole.to_numpy(zero_copy_only=False), bool)
+    null = ~vector.valid()
+    if (integer | null).all():
+        return Column(Kind.INTEGER, data.cast(pa.int64()))
+    if not (integer & ~null).any():
+        return Column(Kind.REAL, data)
+    numbers = data.fill_null(0.0).to_numpy()
+    tags = np.where(integer, StorageClass.INTEGER, StorageClass.REAL).astype(np.uint8)
+    tags[null] = 0
+    nums = np.where(integer, np.where(integer, numbers, 0.0).astype(np.int64), numbers.view(np.int64))
+    return mixed_column(tags, nums, pa.repeat(pa.scalar(b"", pa.binary()), len(numbers)))
 
 
 def integers(values: IntArray) -> Vector:

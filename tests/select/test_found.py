@@ -117,3 +117,22 @@ def test_a_wrong_escape_is_an_error_though_nothing_is_matched() -> None:
     nulls = "CREATE TABLE u(n TEXT)", "INSERT INTO u VALUES(NULL), (NULL)"
     assert_refused("SELECT n LIKE 'a' ESCAPE 'bc' FROM u", *nulls)
     assert_equal("SELECT n LIKE 'a' ESCAPE '!' FROM u", *nulls)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT d FROM (SELECT d FROM t JOIN u ON a < d) LIMIT 1",
+        "SELECT d FROM (SELECT d FROM t JOIN u ON a < d UNION ALL SELECT 9) LIMIT 1",
+        "SELECT group_concat(d) FROM (SELECT d FROM t JOIN u ON a < d)",
+        "SELECT c, d FROM (SELECT c, d FROM t JOIN u ON a < d) ORDER BY d > 0 LIMIT 1",
+    ],
+)
+def test_a_subquery_that_joins_has_no_order_either(sql: str) -> None:
+    database = colonnade.connect(":memory:", isolation_level=None)
+    database.execute("PRAGMA storage_format = column")
+    for statement in (TABLE, ROWS, "CREATE TABLE u(d)", "INSERT INTO u VALUES(3), (4)"):
+        database.execute(statement)
+    with pytest.raises(NotVectorizable):
+        vectorised(database, sql)
+    database.close()

@@ -1,0 +1,142 @@
+"""INSERT … SELECT whose rows are vectorised: they go from columns to columns, batch by batch, all or none.
+
+The rows come in the order in which SQLite gives them, as their rowids follow from it. Each batch is checked and
+appended as that of an executemany is (loader.immediate); a table in row format that may turns to column format for a
+first batch that makes a row group. What the query reads is as it was when it began, also of the table written. If one
+row may break something, or a later batch is not known to be SQLite's, all is undone, and the statement is SQLite's:
+so any OR clause will do, as no row that it says something of is inserted here.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from colonnade.batches import adapt_value, appended, may_append, query_target, turn_to_column_format
+from colonnade.loader.immediate import BatchInsert, Target
+from colonnade.parameters import bindable
+from colonnade.plan import Plan
+from colonnade.sql.route import Ready
+from colonnade.sql.select import Answer
+from colonnade.sql.select.vector import to_column
+from colonnade.sql.statement import Statement
+from colonnade.store.values import RowBatch, in_sizes
+
+if TYPE_CHECKING:
+    from colonnade.session import Session
+    from colonnade.writing import Writing
+
+
+class _Unsound(Exception):
+    """A row may break something."""
+
+
+def insert_vectors(
+    session: Session, writing: Writing, plan: Plan, source: Plan, parameters: Any
+) -> int | None:
+    """Insert the rows of an INSERT … SELECT; how many these are. None: nothing was done, and it is SQLite's.
+
+    source  the query by itself
+    Raises  what ends a statement that is interrupted, and then the transaction too, as in SQLite
+    """
+    copy = Copy(session, plan.statement)
+    if not (copy.possible and copy.run(source, parameters)):
+        return None
+    if copy.count:
+        appended(session, copy.count, copy.lastrowid, last=copy.count)
+        writing.after(plan.statement, copy.ready(plan.text))
+    else:
+        session.changes.note(0)
+    return copy.count
+
+
+def is_interrupt(error: Exception) -> bool:
+    """Whether it ends a statement that `interrupt` or a progress handler has stopped."""
+    return (
+        isinstance(error, apsw.InterruptError)
+        or getattr(error, "sqlite_errorcode", None) == apsw.SQLITE_INTERRUPT
+    )
+
+
+class Copy:
+    """The rows of one statement.
+
+    count      that were inserted
+    lastrowid  of the last of them
+    """
+
+    def __init__(self, session: Session, statement: Statement) -> None:
+        """statement  the INSERT … SELECT"""
+        self._session, self._statement = session, statement
+        self.count = self.lastrowid = 0
+        self._insert: BatchInsert | None = None
+
+    @property
+    def possible(self) -> bool:
+        """Whether rows may be appended to the table, as things are."""
+        return query_target(self._session, self._statement) is not None and may_append(self._session)
+
+    def run(self, source: Plan, parameters: Any) -> bool:
+        """Insert the rows of the query; false: nothing was done."""
+        db = self._session.db
+        try:
+            return self._session.columns.queries.write(source, parameters, self._all_or_none)
+        except Exception as error:  # whatever else it is, SQLite says it of the program's own text
+            if not is_interrupt(error):
+                return False
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def ready(self, text: str) -> Ready:
+        """What is to be looked after, as if `text` had inserted the rows."""
+        assert self._insert is not None
+        return self._insert.ready(text)
+
+    def _all_or_none(self, answer: Answer) -> bool:
+        session = self._session
+        known = session.store.epoch
+        try:
+            with session.changes.kept(), session.db:
+                self._append(answer)
+        except BaseException as error:
+            session.store.steady.end()
+            if session.store.epoch != known:  # with its rows the table's turn to column format is undone
+                session.replaced()
+                session.connection._schema_changed()
+            if isinstance(error, _Unsound):
+                return False
+            raise
+        return True
+
+    def _append(self, answer: Answer) -> None:
+        rows = (RowBatch(len(batch[0]), tuple(map(to_column, batch))) for batch in answer.batches)
+        first = next(rows, None)
+        if first is None:
+            return
+        table = self._target().table
+        size = self._session.store.batch_rows(table.name, table.schema, first.byte_count / first.row_count)
+        for batch in in_sizes(chain((first,), rows), size):
+            if self._insert is None:
+                self._insert = self._opened(batch)
+                self._insert.check_width(answer.width)
+            count, self.lastrowid = self._insert.append(self._insert.given(batch.columns))
+            if count < batch.row_count:
+                raise _Unsound
+            self.count += count
+            self._insert.release_unused()
+
+    def _opened(self, first: RowBatch) -> BatchInsert:
+        """What inserts the rows, of which this is the first batch."""
+        session, target = self._session, self._target()
+        if turn_to_column_format(session, target.table, first.row_count, first.byte_count):
+            target = self._target()
+        return BatchInsert(session.store, target, adapt_value, bindable, session.bulk.stats)
+
+    def _target(self) -> Target:
+        target = query_target(self._session, self._statement)
+        if target is None:
+            raise _Unsound
+        return target

@@ -1,0 +1,345 @@
+"""INSERT … SELECT from tables in column format: vectorised, and all that can be seen of it is sqlite3's."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import colonnade
+from colonnade.queries import UNSOUND
+from tests.driver.twins import outcome, typed
+
+SCRIPT = """
+    CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT, c REAL, d DATE, price DECIMAL(10,2), e BLOB);
+    CREATE TABLE u(k INT, n TEXT);
+    CREATE TABLE own(x);
+    CREATE TABLE plain(a, b INT, c TEXT, d REAL, e NUMERIC);
+    CREATE TABLE keyed(k INTEGER PRIMARY KEY, n TEXT NOT NULL DEFAULT 'none', v INT UNIQUE CHECK(v < 100000));
+    CREATE TABLE child(k INTEGER REFERENCES t, n DEFAULT (1 + 1));
+    CREATE TABLE counted(k INTEGER PRIMARY KEY AUTOINCREMENT, n);
+    CREATE TABLE strict(k INT, n TEXT) STRICT;
+    CREATE TABLE fired(k);
+    CREATE TRIGGER fires AFTER INSERT ON fired BEGIN INSERT INTO own VALUES(new.k); END;
+    CREATE VIEW v AS SELECT a, b FROM t;
+"""
+ROWS = 5000  # of which those of `plain` and of wider tables make a row group
+TARGETS = ("t", "u", "own", "plain", "keyed", "child", "counted", "strict", "fired")
+
+
+def rows(count: int) -> list[tuple[Any, ...]]:
+    return [
+        (
+            i,
+            i % 7,
+            f"b{i % 3}" if i % 11 else None,
+            i / 4,
+            f"1995-0{i % 9 + 1}-01",
+            i / 2,
+            None if i % 5 else bytes([i % 256]),
+        )
+        for i in range(1, count + 1)
+    ]
+
+
+class Pair:
+    """The same rows in sqlite3 and in Colonnade, where t and u, and perhaps the others, are in column format."""
+
+    def __init__(self, path: Path | str = ":memory:", *, columns: tuple[str, ...] = ("t", "u")) -> None:
+        self.theirs = sqlite3.connect(":memory:", isolation_level=None)
+        self.ours = colonnade.connect(str(path), isolation_level=None)
+        for connection in (self.theirs, self.ours):
+            connection.execute("PRAGMA foreign_keys = on")
+            connection.executescript(SCRIPT)
+            connection.execute("BEGIN")
+            connection.executemany("INSERT INTO t VALUES(?, ?, ?, ?, ?, ?, ?)", rows(ROWS))
+            connection.executemany("INSERT INTO u VALUES(?, ?)", [(i // 3, f"n{i}") for i in range(ROWS)])
+            connection.execute("INSERT INTO own VALUES(1), (2)")
+            connection.execute("INSERT INTO keyed VALUES(-5, 'five', NULL)")
+            connection.execute("COMMIT")
+        session = self.ours._session
+        self.ours.execute("PRAGMA batch_size = 1000")
+        with session.changes.kept():
+            for name in columns:
+                session.store.convert(name).freeze()
+        session.refresh()
+        self.ours.execute("PRAGMA batch_size = 0")
+
+    def both(self, sql: str, parameters: Any = ()) -> Any:
+        """The statement on both; outcome and counters are equal. Gives the outcome.
+
+        What it did to PRAGMA vectorized_stats is `done`: queries taken, and why others were not.
+        """
+        seen, before = [], self._stats()
+        for connection in (self.theirs, self.ours):
+            cursor = connection.cursor()
+            result = typed(outcome(lambda c=cursor: c.execute(sql, parameters).fetchall()))
+            counters = [
+                *connection.execute("SELECT changes(), last_insert_rowid()"),
+                connection.total_changes,
+            ]
+            counted = cursor.rowcount, cursor.lastrowid
+            seen.append((result, counted, connection.in_transaction, counters))
+        assert seen[1] == seen[0], sql
+        taken, refused = self._stats()
+        self.done = taken - before[0], dict(Counter(refused) - Counter(before[1]))
+        return seen[0][0]
+
+    def check(self) -> None:
+        """All tables hold the same."""
+        for name in TARGETS:
+            query = f"SELECT rowid, * FROM {name}"
+            theirs, ours = (c.execute(query).fetchall() for c in (self.theirs, self.ours))
+            if repr(ours) != repr(theirs):
+                wrong = [both for both in zip(theirs, ours, strict=False) if repr(both[0]) != repr(both[1])]
+                assert (len(ours), wrong[:3]) == (len(theirs), []), name
+
+    def _stats(self) -> tuple[int, dict[str, int]]:
+        found = self.ours.execute("PRAGMA vectorized_stats").fetchall()
+        return found[0][2], {reason: count for _, reason, count in found[1:]}
+
+    def format_of(self, name: str) -> str:
+        return "row" if self.ours._session.store.table(name) is None else "column"
+
+    def close(self) -> None:
+        assert self.ours.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        self.theirs.close()
+        self.ours.close()
+
+
+@pytest.fixture(params=["rows", "columns"])
+def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    """What is written is in row format, or in column format."""
+    more = ("plain", "keyed", "child", "counted", "strict") if request.param == "columns" else ()
+    made = Pair(columns=("t", "u", *more))
+    yield made
+    made.close()
+
+
+TAKEN = [
+    ("INSERT INTO plain SELECT a, a, a, a, a FROM t", ()),
+    ("INSERT INTO plain SELECT c, c, c, c, c FROM t WHERE id > ?", (50,)),
+    ("INSERT INTO plain SELECT b, b, b, b, b FROM t WHERE id % 2", ()),
+    ("INSERT INTO plain SELECT d, d, d, d, d FROM t WHERE a = :a", {"a": 3}),
+    ("INSERT INTO plain SELECT e, e, e, e, e FROM t", ()),
+    ("INSERT INTO plain SELECT price, price, price, price, price FROM t", ()),
+    ("INSERT INTO plain SELECT price + 0.5, price * 2, price - 1, price / 2, price + 1 FROM t", ()),
+    ("INSERT INTO plain SELECT a > 2, a IS NULL, b = 'b1', NULL, e IS NOT NULL FROM t", ()),
+    ("INSERT INTO plain(e, a) SELECT a, count(*) FROM t GROUP BY a", ()),
+    ("INSERT INTO plain(a, b, d) SELECT a, sum(price), avg(c) FROM t GROUP BY a, b HAVING count(*) > 5", ()),
+    ("INSERT INTO plain(a) SELECT DISTINCT d FROM t", ()),
+    ("INSERT INTO plain(a, b) SELECT b, id FROM t WHERE a < 3 ORDER BY c DESC, id LIMIT 500 OFFSET 3", ()),
+    ("INSERT INTO plain(a) SELECT b FROM t UNION SELECT n FROM u WHERE k < 10", ()),
+    ("INSERT INTO plain(a) SELECT b FROM t UNION ALL SELECT n FROM u", ()),
+    ("WITH few AS (SELECT a, price FROM t WHERE a < 2) INSERT INTO plain(b, e) SELECT * FROM few", ()),
+    ("INSERT INTO plain(b, e) WITH few AS (SELECT a, price FROM t WHERE a < 2) SELECT * FROM few;", ()),
+    ("INSERT INTO plain(a, c) SELECT t.id, n FROM t JOIN u ON u.k = t.id ORDER BY t.id, n", ()),
+    ("INSERT INTO plain(a, c) SELECT * FROM v WHERE b > 'b0'", ()),
+    ("INSERT INTO plain(a) SELECT strftime('%m', d) FROM t", ()),
+    ("INSERT INTO plain(a, b) SELECT id, row_number() OVER (PARTITION BY a ORDER BY id) FROM t", ()),
+    ("INSERT INTO plain(a) SELECT id FROM t WHERE a IN (SELECT k FROM u WHERE n < 'n2')", ()),
+    ("INSERT INTO plain(a, a, c) SELECT a, b, c FROM t WHERE a = 1", ()),
+    ("INSERT INTO plain(a) SELECT a FROM t WHERE a > 100", ()),
+    ("INSERT INTO main.plain AS p SELECT a, id, b, c, price FROM t -- all of them", ()),
+    ("INSERT OR ABORT INTO keyed(v) SELECT id FROM t", ()),
+    ("INSERT OR IGNORE INTO keyed SELECT id, b || '', id FROM t WHERE b > ''", ()),
+    ("REPLACE INTO keyed(n, v, k) SELECT d, -id, id + 7 FROM t", ()),
+    ("INSERT OR FAIL INTO keyed SELECT id, '', a + 1000 * id % 7 FROM t WHERE id < 0", ()),
+    ("INSERT INTO keyed(k, v) SELECT CASE WHEN a > 3 THEN id ELSE NULL END, NULL FROM t", ()),
+    ("INSERT INTO keyed(k, v) SELECT id, NULL FROM t ORDER BY id DESC", ()),
+    ("INSERT INTO child SELECT id, a FROM t", ()),
+    ("INSERT INTO child(k) SELECT id + 0.0 FROM t", ()),
+    ("INSERT INTO counted(n) SELECT b FROM t", ()),
+    ("INSERT INTO counted SELECT 2 * id, b FROM t", ()),
+    ("INSERT INTO strict SELECT a, d FROM t", ()),
+    ("INSERT INTO strict SELECT price, id FROM t WHERE id % 2 = 0", ()),
+    ("INSERT INTO t(a, b) SELECT a, b FROM t", ()),
+    ("INSERT INTO t SELECT id + 20000, a, b, c, d, price, e FROM t WHERE a <> 1", ()),
+    ("INSERT INTO u SELECT * FROM u", ()),
+]
+
+
+@pytest.mark.parametrize(("sql", "parameters"), TAKEN)
+def test_rows_of_vectors_are_those_of_sqlite3(pair: Pair, sql: str, parameters: Any) -> None:
+    pair.both(sql, parameters)
+    assert pair.done == (1, {})
+    pair.check()
+    pair.both("BEGIN")
+    pair.both(sql, parameters)  # its rows may be there by now
+    pair.both("INSERT INTO counted(n) VALUES('next')")
+    pair.check()
+    pair.both("ROLLBACK")
+
+
+REFUSED = [
+    "INSERT INTO keyed SELECT a, b, c FROM t",  # the key repeats
+    "INSERT OR IGNORE INTO keyed SELECT a, d, id FROM t",
+    "INSERT OR REPLACE INTO keyed SELECT a, d, id FROM t",
+    "INSERT INTO keyed(k, v) SELECT id, id / 2 FROM t",
+    "INSERT INTO keyed(k, n) SELECT id, b FROM t",  # NULL in NOT NULL
+    "INSERT OR IGNORE INTO keyed(k, n) SELECT id, b FROM t",
+    "INSERT OR REPLACE INTO keyed(k, n) SELECT id, b FROM t",
+    "INSERT INTO keyed(k, v) SELECT id, id * 100 FROM t",  # the CHECK
+    "INSERT INTO keyed(k) SELECT d FROM t",  # no integer
+    "INSERT INTO child SELECT id + 5, a FROM t",  # without a parent
+    "INSERT INTO strict SELECT b, b FROM t",
+]
+
+
+@pytest.mark.parametrize("sql", REFUSED)
+def test_what_sqlite_refuses_is_refused_by_its_own_words(pair: Pair, sql: str) -> None:
+    for around in (("BEGIN", "ROLLBACK"), ("BEGIN", "COMMIT"), ()):
+        for bound in around[:1]:
+            pair.both(bound)
+        pair.both("INSERT INTO own VALUES('before')")
+        pair.both(sql)
+        assert pair.done == (0, {UNSOUND: 1})
+        pair.both("INSERT INTO own VALUES('behind')")
+        for bound in around[1:]:
+            pair.both(bound)
+        pair.check()
+
+
+LEFT = [
+    ("INSERT INTO plain(a) SELECT sum(9223372036854775807 - a) FROM t", None),  # an integer overflow
+    ("INSERT INTO plain(a) SELECT a, b FROM t", None),
+    ("INSERT INTO plain(nothing) SELECT a FROM t", None),
+    ("INSERT INTO nothing SELECT a FROM t", None),
+    ("INSERT INTO plain(a) SELECT nothing FROM t", None),
+    ("INSERT INTO fired SELECT id FROM t", None),  # a trigger
+    ("INSERT INTO keyed(k, v) SELECT id, id FROM t WHERE true ON CONFLICT DO UPDATE SET v = v + 1", None),
+    ("INSERT INTO plain(a) SELECT x FROM own", None),
+    ("INSERT INTO plain(a) SELECT a FROM t WHERE id = 7", None),
+    ("INSERT INTO plain(a, b) SELECT abs(random()) >= 0, changes() FROM t WHERE id < 4", None),
+    (
+        "INSERT INTO plain(a) SELECT n FROM t JOIN u ON u.k = t.id WHERE t.id < 100",
+        "the rows of a join in no order",
+    ),
+    (
+        "INSERT INTO plain(a) SELECT * FROM (SELECT n FROM t JOIN u ON u.k = t.id WHERE t.id < 100)",
+        "the rows of a join in no order",
+    ),
+    (
+        "INSERT INTO plain(a, b) SELECT t.id, n FROM t JOIN u ON u.k = t.id WHERE t.id < 100 ORDER BY t.id",
+        "the rows of a join that are equal in the order",
+    ),
+]
+
+
+@pytest.mark.parametrize(("sql", "reason"), LEFT)
+def test_what_is_not_certain_is_left_to_sqlite(pair: Pair, sql: str, reason: str | None) -> None:
+    pair.both(sql)
+    assert pair.done[0] == 0
+    assert reason is None or pair.done[1] == {reason: 1}
+    pair.check()
+
+
+def test_a_table_that_gets_many_rows_turns_to_column_format() -> None:
+    pair = Pair()
+    pair.both("INSERT INTO plain(a) SELECT id FROM t WHERE id < 1000")
+    assert pair.format_of("plain") == "row"
+    pair.both("INSERT INTO plain(a, c) SELECT id, b FROM t")
+    assert pair.format_of("plain") == "column"
+    assert len(pair.ours._session.store.table("plain").groups()) == 1
+    pair.ours.execute("PRAGMA storage_format = row")
+    pair.both("INSERT INTO child SELECT id, a FROM t")
+    assert pair.format_of("child") == "row"
+    assert pair.done == (1, {})
+    pair.check()
+    pair.close()
+
+
+def test_a_turn_to_column_format_is_undone_with_the_rows() -> None:
+    pair = Pair()
+    pair.both("BEGIN")
+    # The last batches are not known to be SQLite's, when rows of the first have been appended.
+    pair.ours.execute("PRAGMA batch_size = 4500")
+    pair.both("INSERT INTO keyed(k, v) SELECT id, CASE WHEN id < 4900 THEN id ELSE 1 END FROM t")
+    assert pair.done == (0, {UNSOUND: 1})
+    assert pair.format_of("keyed") == "row"
+    pair.both("INSERT INTO keyed(v) SELECT id FROM t")
+    assert pair.format_of("keyed") == "column"
+    pair.both("ROLLBACK")
+    assert pair.format_of("keyed") == "row"
+    pair.check()
+    pair.close()
+
+
+def test_it_is_switched_off_with_vectorised_queries(pair: Pair) -> None:
+    pair.ours.execute("PRAGMA vectorized = off")
+    pair.both("INSERT INTO plain(a, c) SELECT id, b FROM t")
+    assert pair.done == (0, {})
+    pair.check()
+
+
+def test_hooks_hear_of_the_statement_and_no_other(pair: Pair) -> None:
+    heard: list[list[str]] = []
+    for connection in (pair.theirs, pair.ours):
+        heard.append([])
+        connection.set_trace_callback(heard[-1].append)
+        connection.execute("INSERT INTO plain(a, c) SELECT id, b FROM t")
+        connection.set_trace_callback(None)
+    assert heard[1] == heard[0]
+    pair.check()
+
+
+def test_explain_query_plan_says_so(pair: Pair) -> None:
+    def said(sql: str) -> list[str]:
+        return [row[3] for row in pair.ours.execute(f"EXPLAIN QUERY PLAN {sql}")]
+
+    assert said("INSERT INTO plain(a) SELECT count(*) FROM t GROUP BY a")[0] == "VECTORISED"
+    refused = "NOT VECTORISED: the rows of a join in no order"
+    assert said("INSERT INTO plain(a) SELECT n FROM t JOIN u ON u.k = t.a")[0] == refused
+    assert "VECTORISED" not in "".join(said("INSERT INTO fired SELECT id FROM t"))
+    pair.check()
+
+
+def test_an_interrupt_undoes_the_transaction_as_in_sqlite3(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.both("BEGIN")
+    pair.both("INSERT INTO own VALUES('before')")
+    queries = pair.ours._session.columns.queries
+    checkpoint, calls = queries._checkpoint, []
+
+    def interrupted() -> None:
+        calls.append(len(calls))
+        if len(calls) == 3:
+            pair.ours.interrupt()
+        checkpoint()
+
+    monkeypatch.setattr(queries, "_checkpoint", interrupted)
+    with pytest.raises(colonnade.OperationalError, match="interrupted"):
+        pair.ours.execute("INSERT INTO plain(a) SELECT a FROM t")
+    pair.theirs.create_function("stop", 0, pair.theirs.interrupt)
+    with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+        pair.theirs.execute("INSERT INTO plain(a) SELECT coalesce(stop(), a) FROM t")
+    assert (pair.ours.in_transaction, pair.theirs.in_transaction) == (False, False)
+    pair.check()
+    pair.both("INSERT INTO own VALUES('behind')")
+
+
+def test_an_open_query_is_read_to_its_end_whatever_is_inserted(pair: Pair) -> None:
+    cursors = [c.execute("SELECT id, b FROM t ORDER BY id") for c in (pair.theirs, pair.ours)]
+    first = [cursor.fetchmany(10) for cursor in cursors]
+    pair.both("INSERT INTO t(a, b) SELECT a, b FROM t")
+    rest = [cursor.fetchall() for cursor in cursors]
+    assert first[1] + rest[1] == first[0] + rest[0][: ROWS - 10]
+    pair.check()
+
+
+def test_rows_of_another_database_are_read(tmp_path: Path) -> None:
+    pair = Pair(tmp_path / "t.db")
+    other = Pair(tmp_path / "other.db")
+    other.ours.close()
+    pair.ours.execute(f"ATTACH '{tmp_path / 'other.db'}' AS other")
+    pair.theirs.execute("ATTACH ':memory:' AS other")
+    pair.theirs.execute("CREATE TABLE other.t AS SELECT * FROM main.t")
+    pair.both("INSERT INTO plain(a, c) SELECT id, b FROM other.t WHERE a < 5")
+    assert pair.done == (1, {})
+    pair.check()
+    pair.close()
