@@ -49,17 +49,23 @@ def query_target(session: Session, statement: Statement) -> Target | None:
     insert = statement.insert
     if insert is None or insert.upsert or statement.returning:
         return None
-    return _target(session, statement, insert._replace(plain=True))
+    return _target(session, statement, insert._replace(plain=True), temporary=True)
 
 
-def _target(session: Session, statement: Statement, insert: Insert | None = None) -> Target | None:
-    """What an INSERT writes, if rows may be appended there; None where SQLite has to insert them."""
+def _target(
+    session: Session, statement: Statement, insert: Insert | None = None, *, temporary: bool = False
+) -> Target | None:
+    """What an INSERT writes, if rows may be appended there; None where SQLite has to insert them.
+
+    temporary  the table may be a temporary one
+    """
     insert = insert or statement.insert
     if insert is None or session.hooked or session.hears_rows or session.bulk.pending:
         return None
     from colonnade.loader.immediate import find_target
 
-    return find_target(session.db, insert, session.router.schema, foreign_keys=session.foreign_keys())
+    enforced = session.foreign_keys()
+    return find_target(session.db, insert, session.router.schema, foreign_keys=enforced, temporary=temporary)
 
 
 class Batch:

@@ -1,14 +1,16 @@
-"""INSERT … SELECT whose rows are vectorised: they go from columns to columns, batch by batch, all or none.
+"""INSERT … SELECT and CREATE TABLE … AS whose rows are vectorised: columns go in batch by batch, all or none.
 
 The rows come in the order in which SQLite gives them, as their rowids follow from it. Each batch is checked and
 appended as that of an executemany is (loader.immediate); a table in row format that may turns to column format for a
 first batch that makes a row group. What the query reads is as it was when it began, also of the table written. If one
 row may break something, or a later batch is not known to be SQLite's, all is undone, and the statement is SQLite's:
-so any OR clause will do, as no row that it says something of is inserted here.
+so any OR clause will do, as no row that it says something of is inserted here. Of a table that is made SQLite says the
+columns: it runs the program's own text with LIMIT 0.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +20,17 @@ from colonnade.batches import adapt_value, appended, may_append, query_target, t
 from colonnade.loader.immediate import BatchInsert, Target
 from colonnade.parameters import bindable
 from colonnade.plan import Plan
+from colonnade.sql.made import Made
 from colonnade.sql.route import Ready
 from colonnade.sql.select import Answer
 from colonnade.sql.select.vector import to_column
-from colonnade.sql.statement import Statement
+from colonnade.sql.splice import highest_parameter
+from colonnade.sql.statement import Statement, parse
+from colonnade.sql.tokens import quote
 from colonnade.store.values import RowBatch, in_sizes
 
 if TYPE_CHECKING:
+    from colonnade.cursor import Cursor
     from colonnade.session import Session
     from colonnade.writing import Writing
 
@@ -52,6 +58,37 @@ def insert_vectors(
     return copy.count
 
 
+def create_with_vectors(
+    session: Session, cursor: Cursor, plan: Plan, source: Plan, made: Made, parameters: Any
+) -> bool:
+    """Run a CREATE TABLE … AS; false: nothing was done, and it is SQLite's. Raises as `insert_vectors`"""
+    if not may_append(session) or _exists(session, made):
+        return False
+
+    def create() -> None:
+        values = parameters
+        if not isinstance(parameters, Mapping):
+            values = tuple(parameters)[: highest_parameter(made.empty)]
+        cursor._run_native(session.columns.as_run(Plan(made.empty, plan.asked)), values)
+
+    copy = Copy(session, parse(made.insert), create)
+    if not copy.run(source, parameters):
+        return False
+    with session.changes.kept():
+        ready = copy.ready(plan.text) if copy.count else Ready(plan.text)
+        session.router.after(plan.statement, ready, busy=session.busy())
+    return True
+
+
+def _exists(session: Session, made: Made) -> bool:
+    """Whether something has the name, so that no table is made or SQLite refuses."""
+    text = f"SELECT 1 FROM {quote(made.schema)}.sqlite_schema WHERE name = ? COLLATE NOCASE"
+    try:
+        return session.db.execute(text, (made.name,)).get is not None
+    except apsw.SQLError:  # there is no such database
+        return True
+
+
 def is_interrupt(error: Exception) -> bool:
     """Whether it ends a statement that `interrupt` or a progress handler has stopped."""
     return (
@@ -67,9 +104,14 @@ class Copy:
     lastrowid  of the last of them
     """
 
-    def __init__(self, session: Session, statement: Statement) -> None:
-        """statement  the INSERT … SELECT"""
-        self._session, self._statement = session, statement
+    def __init__(
+        self, session: Session, statement: Statement, create: Callable[[], None] | None = None
+    ) -> None:
+        """
+        statement  the INSERT … SELECT
+        create     makes the table, once it is known that there may be rows for it
+        """
+        self._session, self._statement, self._create = session, statement, create
         self.count = self.lastrowid = 0
         self._insert: BatchInsert | None = None
 
@@ -100,10 +142,13 @@ class Copy:
         known = session.store.epoch
         try:
             with session.changes.kept(), session.db:
+                if self._create is not None:
+                    self._create()
+                    session.store.steady.end()
                 self._append(answer)
         except BaseException as error:
             session.store.steady.end()
-            if session.store.epoch != known:  # with its rows the table's turn to column format is undone
+            if self._create is not None or session.store.epoch != known:  # the schema is the one before
                 session.replaced()
                 session.connection._schema_changed()
             if isinstance(error, _Unsound):

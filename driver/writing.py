@@ -16,6 +16,8 @@ from colonnade.plan import READING, Plan
 from colonnade.rows import BUSY
 from colonnade.sql import statistics
 from colonnade.sql.explain import QUERY_PLAN, as_sqlite_says, explained
+from colonnade.sql.made import made_table
+from colonnade.sql.objects import fold
 from colonnade.sql.route import Ready
 from colonnade.sql.sets import SetWrite
 from colonnade.sql.statement import Statement
@@ -52,19 +54,36 @@ class Writing:
                 session.store.steady.end()
                 raise
             return
-        with self.transaction(statement, copies=self._source(plan) is not None) as own:
+        with self.transaction(statement, begin=self._begins(plan)) as own:
             self._run(cursor, plan, parameters, own=own)
 
     def _source(self, plan: Plan) -> Plan | None:
-        """Of an INSERT … SELECT the query by itself, if its rows may come as vectors, as things are."""
+        """Of an INSERT … SELECT, or CREATE TABLE … AS, the query by itself, if its rows may come as vectors."""
         session, statement = self._session, plan.statement
-        if statement.insert is None or statement.insert.source != "SELECT":
-            return None
         if plan.source is None:
-            plan.source = Plan(statement.insert.source_text)
-        if not session.columns.queries.may_write(plan.source):
+            made = made_table(statement)
+            if made is not None:
+                plan.source = Plan(made.source)
+            elif statement.insert is not None and statement.insert.source == "SELECT":
+                plan.source = Plan(statement.insert.source_text)
+            else:
+                return None
+        if session.hooked or not session.columns.queries.may_write(plan.source):
             return None
-        return None if query_target(session, statement) is None else plan.source
+        if statement.insert is not None and query_target(session, statement) is None:
+            return None
+        return plan.source
+
+    def _begins(self, plan: Plan) -> str | None:
+        """How a transaction begins in which rows of vectors are inserted; None: there will be no such rows."""
+        session, statement = self._session, plan.statement
+        if self._source(plan) is None:
+            return None
+        target = query_target(session, statement)
+        made = statement.object if target is None else None
+        schema = target.table.schema if target is not None else made.schema if made is not None else None
+        # What is temporary may be written where nothing else may.
+        return "BEGIN" if schema is not None and fold(schema) == "temp" else "BEGIN IMMEDIATE"
 
     def _run(self, cursor: Cursor, plan: Plan, parameters: Any, *, own: bool) -> None:
         """The same; `own`: in a transaction that ends with it."""
@@ -120,7 +139,22 @@ class Writing:
             return session.router.point(statement, parameters)
 
     def _define(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
-        define(self._session, cursor, plan, parameters, self.make_ready(plan.statement, ()))
+        begin = self._begins(plan)
+        if begin is None:
+            define(self._session, cursor, plan, parameters, self.make_ready(plan.statement, ()))
+            return
+        with self.transaction(plan.statement, begin=begin):
+            if not self._create(cursor, plan, parameters):
+                define(self._session, cursor, plan, parameters, self.make_ready(plan.statement, ()))
+
+    def _create(self, cursor: Cursor, plan: Plan, parameters: Any) -> bool:
+        """Make a table of the rows of a query in batches; whether that was done."""
+        source, made = self._source(plan), made_table(plan.statement)
+        if source is None or made is None:
+            return False
+        from colonnade.copying import create_with_vectors
+
+        return create_with_vectors(self._session, cursor, plan, source, made, parameters)
 
     def _analyze(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         """ANALYZE: SQLite's own, and then the figures of whole tables. See sql.statistics."""
@@ -228,18 +262,20 @@ class Writing:
         return count
 
     @contextmanager
-    def transaction(self, statement: Statement, *, copies: bool = False) -> Iterator[bool]:
+    def transaction(self, statement: Statement, *, begin: str | None = None) -> Iterator[bool]:
         """Without a transaction: one for the statement and the rows that it needs brought near, together.
 
-        copies  the rows that it inserts may come from tables in column format
+        begin  how it begins where the statement writes no table in column format; None: then there is none
         Gives whether there is one of its own.
         """
         session = self._session
         db = session.db
-        if db.in_transaction or not (copies or session.router.looks_at(statement)):
+        if not db.in_transaction and session.router.looks_at(statement):
+            begin = "BEGIN IMMEDIATE"
+        if db.in_transaction or begin is None:
             yield False
             return
-        db.execute("BEGIN IMMEDIATE")
+        db.execute(begin)
         before = session.changes.total_changes()
         try:
             yield True

@@ -52,16 +52,22 @@ class Target:
 
 
 def find_target(
-    db: apsw.Connection, insert: Insert, schema_of: Callable[[str], Schema], *, foreign_keys: bool
+    db: apsw.Connection,
+    insert: Insert,
+    schema_of: Callable[[str], Schema],
+    *,
+    foreign_keys: bool,
+    temporary: bool = False,
 ) -> Target | None:
     """What an INSERT writes, if its rows can be checked and appended in batches.
 
     foreign_keys  whether the connection enforces them
+    temporary     it may be a temporary table
     """
     if not insert.plain or insert.source == "DEFAULT":
         return None
     home = home_of(db, insert.target.name, insert.target.schema)
-    if home is None or fold(home) == "temp":
+    if home is None or (fold(home) == "temp" and not temporary):
         return None
     schema = schema_of(home)
     table = schema.table(insert.target.name)

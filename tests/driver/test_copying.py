@@ -1,4 +1,4 @@
-"""INSERT … SELECT from tables in column format: vectorised, and all that can be seen of it is sqlite3's."""
+"""INSERT … SELECT and CREATE TABLE … AS from tables in column format: all that can be seen of them is sqlite3's."""
 
 from __future__ import annotations
 
@@ -342,4 +342,127 @@ def test_rows_of_another_database_are_read(tmp_path: Path) -> None:
     pair.both("INSERT INTO plain(a, c) SELECT id, b FROM other.t WHERE a < 5")
     assert pair.done == (1, {})
     pair.check()
+    pair.close()
+
+
+# --- CREATE TABLE … AS ---------------------------------------------------------------------------------------
+
+
+def same_tables(pair: Pair, *names: str) -> None:
+    """Tables that were made: text, rows with their classes, and rowids."""
+    for name in names:
+        found = []
+        for connection in (pair.theirs, pair.ours):
+            texts = connection.execute(
+                "SELECT sql FROM sqlite_master WHERE name = ?1 UNION ALL"
+                " SELECT sql FROM sqlite_temp_master WHERE name = ?1",
+                (name,),
+            ).fetchall()
+            found.append((texts, connection.execute(f'SELECT rowid, * FROM "{name}"').fetchall()))
+        assert repr(found[1]) == repr(found[0]), name
+        assert found[0][0] or "." in name
+
+
+MADE = [
+    ("CREATE TABLE made AS SELECT * FROM t", ()),
+    ('CREATE TABLE made AS SELECT id, a AS "of it", b, c, d, price, e FROM t WHERE a > ?', (3,)),
+    ('create table if not exists "made" as select a, count(*), sum(price) s, avg(c) from t group by a;', ()),
+    ("CREATE TEMP TABLE made AS SELECT b, a FROM t -- all", ()),
+    ("CREATE TEMPORARY TABLE IF NOT EXISTS made AS SELECT a + 1, a FROM t WHERE c > 3 LIMIT 3", ()),
+    ("CREATE TABLE main.made AS SELECT DISTINCT a, a, b FROM t ORDER BY a, b LIMIT ? OFFSET 1", (9,)),
+    ("CREATE TABLE made AS SELECT d FROM t ORDER BY c DESC LIMIT :n", {"n": 4}),
+    ("CREATE TABLE made AS WITH few AS (SELECT a, price FROM t WHERE a < 2 LIMIT 7) SELECT * FROM few", ()),
+    ("CREATE TABLE made AS SELECT a, b FROM t UNION SELECT k, n FROM u WHERE k < 9", ()),
+    ("CREATE TABLE made AS SELECT rowid, rowid + 1, CAST(a AS TEXT), a || b, price / 2 FROM t", ()),
+    ("CREATE TABLE made AS SELECT * FROM t JOIN u ON k = id WHERE k < 50 ORDER BY id, n", ()),
+    (
+        "CREATE TABLE made AS SELECT (SELECT max(k) FROM u), CASE WHEN a > 3 THEN a ELSE -a END AS m FROM v",
+        (),
+    ),
+    ("CREATE TABLE made AS SELECT a FROM t WHERE a > 100", ()),
+    ("CREATE TABLE made(a) AS SELECT 1", None),
+    ("CREATE TABLE made AS SELECT a FROM t UNION ALL VALUES(1)", None),
+    ("CREATE TABLE made AS SELECT sum(9223372036854775807 - a) FROM t", None),
+    ("CREATE TABLE made AS SELECT nothing FROM t", None),
+    ("CREATE TABLE nowhere.made AS SELECT a FROM t", None),
+    ("CREATE TABLE own AS SELECT a FROM t", None),
+    ("CREATE TABLE IF NOT EXISTS own AS SELECT a FROM t", None),
+    ("CREATE TABLE made AS SELECT a FROM t JOIN u ON k = id WHERE k < 50", None),
+    ("CREATE TABLE made AS SELECT x FROM own", None),
+    ("CREATE TABLE made AS SELECT a FROM t WHERE a > ?", None),
+    ("CREATE TABLE made AS SELECT abs(random()) >= 0 AS r FROM t", None),
+]
+
+
+@pytest.mark.parametrize(("sql", "parameters"), MADE)
+def test_tables_made_of_queries_are_those_of_sqlite3(sql: str, parameters: Any) -> None:
+    pair = Pair()
+    for around in (("BEGIN", "ROLLBACK"), ()):
+        pair.both("INSERT INTO own VALUES('before')")
+        for bound in around[:1]:
+            pair.both(bound)
+        failed = isinstance(pair.both(sql, parameters or ()), tuple)
+        assert pair.done[0] == (parameters is not None)
+        if not failed and "own" not in sql:
+            same_tables(pair, "made")
+            pair.both("INSERT INTO made SELECT * FROM made LIMIT 2")
+            same_tables(pair, "made")
+        for bound in around[1:]:
+            pair.both(bound)
+        assert not pair.ours.in_transaction
+    pair.check()
+    pair.close()
+
+
+def test_a_table_made_of_many_rows_is_in_column_format() -> None:
+    pair = Pair()
+    pair.both("CREATE TABLE many AS SELECT * FROM t")
+    pair.both("CREATE TABLE few AS SELECT * FROM t WHERE a = 1")
+    pair.both("CREATE TEMP TABLE passing AS SELECT * FROM t")
+    assert (pair.format_of("many"), pair.format_of("few")) == ("column", "row")
+    same_tables(pair, "many", "few", "passing")
+    pair.ours.execute("PRAGMA storage_format = column")
+    pair.both("CREATE TABLE more AS SELECT b FROM t WHERE a = 1")
+    assert pair.format_of("more") == "column"
+    pair.ours.execute("PRAGMA storage_format = row")
+    pair.both("CREATE TABLE less AS SELECT * FROM t")
+    assert pair.format_of("less") == "row"
+    pair.both("INSERT INTO passing SELECT * FROM many")
+    assert pair.done == (1, {})
+    same_tables(pair, "many", "few", "passing", "more", "less")
+    pair.close()
+
+
+def test_a_table_that_is_not_made_leaves_nothing_behind() -> None:
+    """What the first batches hold is in the table when a later one turns out not to be for vectors."""
+    pair = Pair()
+    pair.ours.execute("PRAGMA batch_size = 4500")
+    pair.both("BEGIN")
+    sql = "CREATE TABLE made AS SELECT id, CASE WHEN id > 4900 THEN b ELSE a END AS m FROM t"
+    pair.both(sql)
+    assert pair.done[0] == 0
+    same_tables(pair, "made")
+    pair.both("ROLLBACK")
+    pair.both(sql)
+    same_tables(pair, "made")
+    pair.close()
+
+
+def test_a_temporary_table_is_made_beside_a_database_that_is_read_only(tmp_path: Path) -> None:
+    Pair(tmp_path / "t.db").close()
+    ours = colonnade.connect(f"file:{tmp_path / 't.db'}?mode=ro", uri=True, isolation_level=None)
+    ours.execute("CREATE TEMP TABLE made AS SELECT a, count(*) AS n FROM t GROUP BY a")
+    assert ours.execute("SELECT sum(n) FROM made").fetchall() == [(ROWS,)]
+    ours.execute("INSERT INTO made SELECT b, 1 FROM t")
+    assert ours.execute("SELECT count(*) FROM made").fetchall() == [(ROWS + 7,)]
+    assert ours.execute("PRAGMA vectorized_stats").fetchall()[0][2] >= 2
+    with pytest.raises(colonnade.OperationalError, match="readonly"):
+        ours.execute("CREATE TABLE made AS SELECT a, count(*) AS n FROM t GROUP BY a")
+    ours.close()
+
+
+def test_explain_query_plan_of_a_table_made() -> None:
+    pair = Pair()
+    rows = pair.ours.execute("EXPLAIN QUERY PLAN CREATE TABLE made AS SELECT a, sum(c) FROM t GROUP BY a")
+    assert next(rows)[3] == "VECTORISED"
     pair.close()
