@@ -1,7 +1,7 @@
-"""The cache of scans: opened chunks whose blocks were checked and decompressed, within a byte limit.
+"""The cache of scans: opened chunks that hold their values, within a byte limit.
 
-What it holds is still packed, 1 to 4 bytes for most numbers: unpacking takes 0.3 to 1.2 ns a value, which is less
-than reading eight bytes for it from memory would. What it saves is SQLite's reading, the checksums and the codec.
+What it holds is narrowed, 1 to 4 bytes for most values (see `encodings.narrowed`), of long texts the decoded ones. What
+it saves is SQLite's reading, the checksums, the codec and the unpacking.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from colonnade.store.chunk import ChunkReader
 
-_BYTES_PER_ROW = 16  # a column of more is not kept: it would push out several others
+_BYTES_PER_ROW = 16  # a column of more is wide: no other is dropped for it
 _Column = tuple[str, int]  # table, column
 
 
@@ -18,7 +18,8 @@ class ColumnCache:
     """Chunks by table, column and row group. Belongs to the thread of the connection.
 
     Scans go round and round, and would find nothing in a cache that always drops what was used longest ago: chunks of
-    a column are dropped only for columns that were asked for later than it, and never for others of a scan's own.
+    a column are dropped only for columns that were asked for later than it, and never for others of a scan's own. Those
+    of wide columns take the room that is left, and go first.
 
     bytes  that it holds
     """
@@ -26,6 +27,7 @@ class ColumnCache:
     def __init__(self) -> None:
         self.bytes = 0
         self._columns: OrderedDict[_Column, dict[int, ChunkReader]] = OrderedDict()
+        self._wide: set[_Column] = set()
 
     def use(self, key: str, column_ids: list[int]) -> None:
         """A scan is going to read these columns of a table."""
@@ -46,16 +48,21 @@ class ColumnCache:
         kept  columns of the same table that are not to be dropped for it
         """
         size = chunk.held_bytes
-        if size > _BYTES_PER_ROW * chunk.rows or self.get(key, group_id, column_id) is not None:
+        if self.get(key, group_id, column_id) is not None:
             return
-        protected = {(key, other) for other in (*kept, column_id)}
-        if self.bytes + size > limit and not self._make_room(limit - size, protected):
-            return
+        if self.bytes + size > limit:
+            if size > _BYTES_PER_ROW * chunk.rows:
+                return
+            protected = {(key, other) for other in (*kept, column_id)} - self._wide
+            if not self._make_room(limit - size, protected):
+                return
+        if size > _BYTES_PER_ROW * chunk.rows:
+            self._wide.add((key, column_id))
         self._columns.setdefault((key, column_id), {})[group_id] = chunk
         self.bytes += size
 
     def _make_room(self, limit: int, protected: set[_Column] | None = None) -> bool:
-        for name in list(self._columns):
+        for name in sorted(self._columns, key=lambda name: name not in self._wide):
             if self.bytes <= limit:
                 break
             if protected is not None and name in protected:
@@ -65,6 +72,7 @@ class ColumnCache:
                 self.bytes -= chunks.popitem()[1].held_bytes
             if not chunks:
                 del self._columns[name]
+                self._wide.discard(name)
         return self.bytes <= limit
 
     def shrink(self, limit: int) -> None:
@@ -83,4 +91,5 @@ class ColumnCache:
 
     def clear(self) -> None:
         self._columns.clear()
+        self._wide.clear()
         self.bytes = 0

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.sql.select.bindterm import CONCATENATIONS
+from colonnade.sql.select.bins import Bins
 from colonnade.sql.select.concatenate import concatenation, joined_texts, separator_of
 from colonnade.sql.select.express import Rows, Values, full, passing
 from colonnade.sql.select.keys import Groups, coded, grouped
@@ -134,41 +135,45 @@ def _state_key(aggregate: Aggregate) -> tuple[object, ...]:
 
 
 def _state(aggregate: Aggregate, rows: Rows, values: Values, groups: Groups) -> list[Vector]:
-    numbers = groups.numbers
-    kept = None
+    bins, kept = groups.bins, None
     if aggregate.condition is not None:
         kept = passing(aggregate.condition, rows, values)
     if not aggregate.operands:
-        chosen = numbers if kept is None else numbers[kept]
-        return [integers(np.bincount(chosen, minlength=groups.count))]
+        return [integers((bins if kept is None else _chosen(bins, kept)).sizes)]
     if aggregate.name in CONCATENATIONS:
         return [concatenation(aggregate, rows, values, groups, kept)]
     vector = full(aggregate.operands[0], rows, values)
     if kept is not None:
-        vector, numbers = vector.filter(pa.array(kept)), numbers[kept]
+        vector, bins = vector.filter(pa.array(kept)), _chosen(bins, kept)
     if vector.kind is not Kind.NULL and vector.data.null_count:
         valid = vector.valid()
-        vector, numbers = vector.filter(pa.array(valid)), numbers[valid]
+        vector, bins = vector.filter(pa.array(valid)), _chosen(bins, valid)
     if vector.kind is Kind.NULL:
-        vector, numbers = nulls(0), numbers[:0]
+        vector, bins = nulls(0), Bins(bins.numbers[:0], groups.count)
     if aggregate.distinct:
-        vector, numbers = _distinct(vector, numbers)
+        vector, bins = _distinct(vector, bins)
     if aggregate.name == "count":
-        return [integers(np.bincount(numbers, minlength=groups.count))]
+        return [integers(bins.sizes)]
     if aggregate.name in ("min", "max"):
-        return [extreme_of(aggregate.name, vector, numbers, groups.count)]
-    return [sum_of(vector, numbers, groups.count), integers(np.bincount(numbers, minlength=groups.count))]
+        return [extreme_of(aggregate.name, vector, bins.numbers, groups.count)]
+    return [sum_of(vector, bins), integers(bins.sizes)]
 
 
-def _distinct(vector: Vector, numbers: IntArray) -> tuple[Vector, IntArray]:
+def _chosen(bins: Bins, rows: Any) -> Bins:
+    """Some of the rows, by a mask or by their places."""
+    return Bins(bins.numbers[rows], bins.count)
+
+
+def _distinct(vector: Vector, bins: Bins) -> tuple[Vector, Bins]:
     """Each value of a group once."""
+    numbers = bins.numbers
     if not len(numbers):
-        return vector, numbers
+        return vector, bins
     if vector.kind is Kind.NUMERIC and not vector.stored:
         raise NotVectorizable("DISTINCT of computed decimals")
     codes = coded(vector)
     found = grouped([integers(numbers), integers(codes.codes)], len(numbers))
-    return vector.take(pa.array(found.firsts)), numbers[found.firsts]
+    return vector.take(pa.array(found.firsts)), _chosen(bins, found.firsts)
 
 
 def _merge(aggregate: Aggregate, parts: list[Vector], groups: Groups) -> list[Vector]:
@@ -181,7 +186,7 @@ def _merge(aggregate: Aggregate, parts: list[Vector], groups: Groups) -> list[Ve
         vector, numbers = _present(parts[0], groups.numbers)
         return [extreme_of(aggregate.name, vector, numbers, groups.count)]
     vector, numbers = _present(parts[0], groups.numbers)
-    return [sum_of(vector, numbers, groups.count), _count_sum(parts[1], groups)]
+    return [sum_of(vector, Bins(numbers, groups.count)), _count_sum(parts[1], groups)]
 
 
 def _count_sum(counts: Vector, groups: Groups) -> Vector:
@@ -198,26 +203,26 @@ def _present(vector: Vector, numbers: IntArray) -> tuple[Vector, IntArray]:
     return vector.filter(pa.array(valid)), numbers[valid]
 
 
-def sum_of(vector: Vector, numbers: IntArray, count: int) -> Vector:
+def sum_of(vector: Vector, bins: Bins) -> Vector:
     """The sum of each group: NULL where it has no value."""
+    numbers, count = bins.numbers, bins.count
     if vector.kind is Kind.NULL or not len(numbers):
         return nulls(count)
     if vector.kind not in NUMBERS:
         raise NotVectorizable("the sum of texts")
-    missing = np.bincount(numbers, minlength=count) == 0
+    missing = bins.sizes == 0
     if vector.kind is Kind.INTEGER:
-        return Vector(
-            Kind.INTEGER, pa.array(_integer_sums(ints(vector).to_numpy(), numbers, count), mask=missing)
-        )
+        exact = _integer_sums(ints(vector).to_numpy(), bins)
+        return Vector(Kind.INTEGER, pa.array(exact, mask=missing))
     data = vector.data.to_numpy()
-    sums = np.bincount(numbers, weights=data, minlength=count)
+    sums = bins.sums(data)
     if not np.isfinite(sums).all():
         raise NotVectorizable("a sum that is no number")
     if vector.kind is Kind.REAL:
         return Vector(Kind.REAL, pa.array(sums, mask=missing))
     integral = _integral(vector, numbers, count, missing)
     if integral.any() and float(np.abs(data).max()) * len(data) > EXACT_INT:
-        within = np.bincount(numbers, weights=np.abs(data), minlength=count)
+        within = bins.sums(np.abs(data))
         if (within[integral] > EXACT_INT).any():
             raise NotVectorizable("a sum of integers beyond 2**53 in a column of decimals")
     return Vector(Kind.NUMERIC, pa.array(sums, mask=missing), pa.array(integral))
@@ -235,11 +240,12 @@ def _integral(vector: Vector, numbers: IntArray, count: int, missing: BoolArray)
     return ~real
 
 
-def _integer_sums(values: npt.NDArray[np.int64], numbers: IntArray, count: int) -> IntArray:
+def _integer_sums(values: npt.NDArray[np.int64], bins: Bins) -> IntArray:
     """Exact sums of integers. Raises NotVectorizable where one could leave 64 bits."""
+    numbers, count = bins.numbers, bins.count
     largest = max(abs(int(values.max())), abs(int(values.min())))
     if largest * len(values) <= EXACT_INT:
-        return np.bincount(numbers, weights=values, minlength=count).astype(np.int64)
+        return bins.sums(values).astype(np.int64)
     if largest * len(values) >= 1 << 63:
         raise NotVectorizable("a sum of integers that may overflow")
     sums = np.zeros(count, np.int64)

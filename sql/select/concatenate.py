@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from colonnade.sql.affinity import Affinity
 from colonnade.sql.select.express import Rows, Values, full
-from colonnade.sql.select.keys import Groups, coded, grouped
+from colonnade.sql.select.keys import Groups, coded, grouped, stable_order
 from colonnade.sql.select.order import keys_of, sorted_places
 from colonnade.sql.select.rules.base import Operands
 from colonnade.sql.select.terms import Aggregate, Constant, Op
@@ -64,7 +64,7 @@ def joined_texts(vector: Vector, numbers: IntArray, count: int, separator: str) 
     """The texts of each group in their order, with the separator between them; NULL where there is none."""
     if vector.kind is Kind.NULL or not len(vector):
         return nulls(count)
-    order = np.argsort(numbers, kind="stable")
+    order = stable_order(numbers, count)
     counts = np.bincount(numbers, minlength=count)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     lists = pa.ListArray.from_arrays(pa.array(offsets), pc.take(text_data(vector), pa.array(order)))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from colonnade.sql.select.bins import Bins
 from colonnade.sql.select.vector import (
     NUMBERS,
     TEXTS,
@@ -44,6 +45,21 @@ def numbers_of(vector: Vector) -> npt.NDArray[Any] | None:
 def _filled(data: pa.Array) -> npt.NDArray[Any]:
     found: npt.NDArray[Any] = (data.fill_null(0) if data.null_count else data).to_numpy(zero_copy_only=False)
     return found
+
+
+def stable_order(codes: IntArray, width: int) -> IntArray:
+    """The rows by ascending code, 0 to width - 1, those of one code as they stand.
+
+    Code and row in one integer are sorted in a tenth of the time that a stable argsort takes.
+    """
+    bits = len(codes).bit_length()
+    if width.bit_length() + bits > 63:
+        return np.argsort(codes, kind="stable")
+    both = codes << bits
+    both |= np.arange(len(codes))
+    both.sort()
+    both &= (1 << bits) - 1
+    return both
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +105,17 @@ def _distinct_words(encoded: pa.DictionaryArray) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(indices, words.dictionary)
 
 
-@dataclass(frozen=True, slots=True)
 class Groups:
     """Rows with equal keys.
 
     numbers  of each row's group, 0 to count - 1
     firsts   the first row of each group
+    bins     the numbers, to count and to add by
     """
 
-    numbers: IntArray
-    firsts: IntArray
+    def __init__(self, numbers: IntArray, firsts: IntArray) -> None:
+        self.numbers, self.firsts = numbers, firsts
+        self.bins = Bins(numbers, len(firsts))
 
     @property
     def count(self) -> int:
@@ -130,7 +147,7 @@ def _compact(codes: IntArray, width: int) -> Groups:
         firsts = np.full(width, -1, np.int64)
         firsts[codes[::-1]] = np.arange(count - 1, -1, -1)
         used = firsts >= 0
-        numbers = (np.cumsum(used) - 1)[codes]
+        numbers = codes if used.all() else (np.cumsum(used) - 1)[codes]
         return Groups(numbers, firsts[used])
     numbers = pa.array(codes).dictionary_encode().indices.to_numpy().astype(np.int64)
     highest = np.maximum.accumulate(numbers)
@@ -265,7 +282,7 @@ def _look_up(lefts: IntArray, rights: IntArray, width: int) -> Matches:
         starts = np.where(inside, table[safe], -1)
         return Matches((starts >= 0).astype(np.int64), starts, None)
     by_code = np.bincount(codes, minlength=width)
-    order = np.argsort(codes, kind="stable")
+    order = stable_order(codes, width)
     if rows is not None:
         order = rows[order]
     begins = np.cumsum(by_code) - by_code

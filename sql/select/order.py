@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from colonnade.sql.select.keys import stable_order
 from colonnade.sql.select.rules.compare import collated
 from colonnade.sql.select.vector import NUMBERS, TEXTS, Vector, text_data
 from colonnade.store.values import IntArray, Kind
@@ -61,6 +62,11 @@ def keys_of(vector: Vector, collation: str, descending: bool, nulls_first: bool)
 
 def sorted_places(keys: Sequence[npt.NDArray[Any]]) -> IntArray:
     """The rows in the order of the keys, equal ones as they stand."""
-    if len(keys) == 1:
-        return np.argsort(keys[0], kind="stable")
-    return np.lexsort(tuple(reversed(keys)))
+    codes, width = np.zeros(len(keys[0]), np.int64), 1
+    for key in keys if len(codes) else ():
+        low, high = (int(key.min()), int(key.max())) if key.dtype.kind in "iu" else (0, 1 << 63)
+        if (high - low + 1) * width > 1 << 62:
+            return np.lexsort(tuple(reversed(keys)))
+        codes = codes * (high - low + 1) + (key.astype(np.int64) - low)
+        width *= high - low + 1
+    return stable_order(codes, width)

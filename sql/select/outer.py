@@ -32,20 +32,14 @@ def outer_join(
         mask = passing(term, relation.joined(other, mine, theirs), values)
         if mask is not None:
             mine, theirs = mine[mask], theirs[mask]
+    matched = theirs
     if kind in ("left", "full"):
         alone = np.ones(relation.count, bool)
         alone[mine] = False
         if alone.any():
-            rows = np.concatenate([mine, np.flatnonzero(alone)])
-            order = np.argsort(rows, kind="stable")
-            missing = np.full(int(alone.sum()), -1)
-            unmatched = np.concatenate([theirs, missing])[order]
-            mine, matched = rows[order], theirs
-            theirs = unmatched
-        else:
-            matched = theirs
-    else:
-        matched = theirs
+            rows = np.flatnonzero(alone)
+            places = np.searchsorted(mine, rows)
+            mine, theirs = np.insert(mine, places, rows), np.insert(theirs, places, -1)
     if kind in ("right", "full"):
         left_over = np.ones(other.count, bool)
         left_over[matched] = False

@@ -285,11 +285,10 @@ def both(one: Whole, other: Whole) -> Whole:
 def check_exact(data: Any) -> None:
     """Raises NotVectorizable for doubles beyond those that stand for one integer each."""
     if isinstance(data, pa.Scalar):
-        largest = abs(data.as_py() or 0.0)
-    else:
-        found = pc.min_max(data)
-        largest = max(abs(found["min"].as_py() or 0.0), abs(found["max"].as_py() or 0.0))
-    if not largest <= EXACT_INT:
+        data = pa.array([data.as_py()], pa.float64())
+    values = (data.fill_null(0.0) if data.null_count else data).to_numpy()
+    # numpy's extremes take a tenth of the time of Arrow's.
+    if len(values) and not -EXACT_INT <= values.min() <= values.max() <= EXACT_INT:
         raise NotVectorizable("an integer beyond 2**53 in a column of decimals")
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.sql.select.aggregate import extreme_of, sum_of
+from colonnade.sql.select.bins import Bins
 from colonnade.sql.select.express import Values, evaluate, full, passing
 from colonnade.sql.select.order import keys_of, sorted_places
 from colonnade.sql.select.relation import Relation, gathered
@@ -304,7 +305,7 @@ def _whole(
     count = len(window.partitions)
     if name in ("min", "max"):
         return extreme_of(name, chosen, of, count).take(pa.array(numbers))
-    sums = sum_of(chosen, of, count).take(pa.array(numbers))
+    sums = sum_of(chosen, Bins(of, count)).take(pa.array(numbers))
     return _finished(name, sums, counts)
 
 

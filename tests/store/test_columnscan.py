@@ -407,3 +407,26 @@ def test_kinds_are_told_before_anything_is_decoded(store: Store) -> None:
     assert Kind.TEXT in third
     assert table.counters.blocks_decoded == decoded
     assert sum(batch.row_count for batch in scan) == 101
+
+
+def test_wide_columns_take_the_room_that_is_left_and_go_first(store: Store) -> None:
+    store.db.execute("CREATE TABLE r(a, b)")
+    table, random = store.convert("r"), np.random.default_rng(1)
+    for first in (1, 10_001, 20_001):
+        texts = from_python([f"a text of {n:030}" for n in random.integers(0, 10**9, 10_000).tolist()])
+        put(table, range(first, first + 10_000), integer_column(random.integers(0, 1 << 16, 10_000)), texts)
+    table.settle_last()
+    counters = store.pager.counters.of(table.names.key)
+
+    def chunks_read(*column_ids: int) -> int:
+        before = counters.copy()
+        assert len(rows_of(scan_columns(table, column_ids))) == 30_000
+        return (counters - before).chunks_read
+
+    store.memory_limit = 2_000_000  # half of it for scans: room for two chunks of texts and three of numbers
+    assert [chunks_read(2), chunks_read(2)] == [3, 1]
+    assert [chunks_read(1), chunks_read(1)] == [3, 0]
+    store.memory_limit = 1_050_000  # for one of texts
+    assert [chunks_read(1), chunks_read(2)] == [0, 2]
+    store.memory_limit = 130_000  # for none
+    assert [chunks_read(1, 2), chunks_read(1, 2)] == [3, 3]

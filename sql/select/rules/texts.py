@@ -1,7 +1,7 @@
-"""Functions of texts (sqlite.org/lang_corefunc.html): on the words of a dictionary once each, else on every value.
+"""LIKE and functions of texts (sqlite.org/lang_corefunc.html): on the words of a dictionary once each, else on every
+value.
 
-LIKE folds the case of ASCII letters alone; length() and substr() count characters, and a text ends for length() at
-its first NUL.
+length() and substr() count characters, and for length() and LIKE a text ends at its first NUL.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.sql.select.rules.base import Operands
+from colonnade.sql.select.rules.like import has_nul, like
 from colonnade.sql.select.vector import TEXTS, NotVectorizable, Vector, nulls, text_data, truth
 from colonnade.store.values import Kind
 
@@ -43,45 +43,14 @@ def _like(operands: Operands) -> Vector:
     parts = text.split("%")
     if "_" in text or "\0" in text or not text.isascii():
         return operands.ask(operands)
-    return truth(by_words(operand, lambda data: _like_parts(data, parts)))
+    if operand.kind is Kind.TEXT and has_nul(_distinct(operand)):
+        return operands.ask(operands)
+    return truth(by_words(operand, lambda data: like(data, parts)))
 
 
-def _like_parts(data: Any, parts: list[str]) -> Any:
-    """Texts that begin with the first part and end with the last, with the others between in their order."""
-    parts = [part.lower() for part in parts]
-    folded = pc.ascii_lower(data) if any(c.isalpha() for part in parts for c in part) else data
-    if len(parts) == 1:
-        return pc.equal(folded, parts[0])
-    first, *inner, last = parts
-    inner = [part for part in inner if part]
-    found = None
-    if first:
-        found = pc.starts_with(folded, first)
-    if last:
-        ends = pc.ends_with(folded, last)
-        found = ends if found is None else pc.and_(found, ends)
-    if not inner:
-        if first and last:
-            long_enough = pc.greater_equal(pc.binary_length(folded), len(first) + len(last))
-            return pc.and_(found, long_enough)
-        return pc.starts_with(data, "") if found is None else found  # NULL stays NULL
-    if len(inner) == 1 and not first and not last:
-        return pc.match_substring(folded, inner[0])
-    pattern = "(?s)^" + ".*".join(map(_escaped, (first, *inner, last))) + "$"
-    # Most texts lack some part, and a part is found much faster than a pattern.
-    likely = pc.fill_null(pc.match_substring(folded, max(inner, key=len)), False).to_numpy(
-        zero_copy_only=False
-    )
-    found = np.zeros(len(folded), bool)
-    rows = np.flatnonzero(likely)
-    found[rows] = pc.match_substring_regex(folded.take(pa.array(rows)), pattern).to_numpy(
-        zero_copy_only=False
-    )
-    return pc.if_else(pc.is_valid(data), pa.array(found), pa.scalar(None, pa.bool_()))
-
-
-def _escaped(part: str) -> str:
-    return "".join(c if c.isalnum() else "\\x{" + format(ord(c), "x") + "}" for c in part)
+def _distinct(vector: Vector) -> Any:
+    """The strings of a text, those of a dictionary once each."""
+    return vector.data.dictionary if pa.types.is_dictionary(vector.data.type) else vector.data
 
 
 def _length(operands: Operands) -> Vector:
@@ -97,10 +66,8 @@ def _length(operands: Operands) -> Vector:
 
 
 def _refuse_nul(operand: Vector) -> None:
-    if operand.kind is Kind.TEXT:
-        data = operand.data.dictionary if pa.types.is_dictionary(operand.data.type) else operand.data
-        if pc.any(pc.match_substring(data, "\0")).as_py():
-            raise NotVectorizable("a NUL in a text")
+    if operand.kind is Kind.TEXT and has_nul(_distinct(operand)):
+        raise NotVectorizable("a NUL in a text")
 
 
 def _substr(operands: Operands) -> Vector:
