@@ -6,13 +6,12 @@ start, and collect garbage, without numpy and pyarrow.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from colonnade.owing import Owing
 from colonnade.plan import Plan
 from colonnade.pragmas import checked_rows
-from colonnade.queries import Queries
 from colonnade.sql.names import introspection, register_schema_module, with_columns
 from colonnade.sql.route import Router
 from colonnade.sql.schemaviews import SchemaView, schema_views
@@ -22,6 +21,7 @@ from colonnade.texts import Texts
 from colonnade.writing import Writing
 
 if TYPE_CHECKING:
+    from colonnade.queries import Queries
     from colonnade.session import Session
 
 # What key checks, chunk caches and validators may use until PRAGMA memory_limit says otherwise.
@@ -50,12 +50,17 @@ class ColumnSide:
         )
         self.writing = Writing(session)
         self.owing = Owing(session)
-        self.queries = Queries(session)
         self.texts = Texts(session)
         self._shows_schema = False  # whether the functions that introspection() calls are there
         self._views: dict[str, SchemaView] = {}
         self._views_key = (-1, -1)
         self._rewritten: dict[tuple[object, ...], Plan] = {}  # by text, and what as_run() looks at
+
+    @cached_property
+    def queries(self) -> Queries:
+        from colonnade.queries import Queries  # a program that only writes starts 25 ms faster without
+
+        return Queries(self._session)
 
     def close(self) -> None:
         """Let go of the connection."""

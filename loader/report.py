@@ -119,7 +119,10 @@ def write_json(report: LoadReport, out: TextIO) -> None:
     """The same as one JSON object, however many violations there are."""
     content = replace(report, violations=()).to_json()
     del content["violations"]
-    out.write(json.dumps(content, indent=1).removesuffix("\n}") + ',\n "violations": [')
+    out.write("{")
+    for name, value in content.items():
+        out.write(f"\n {json.dumps(name)}: {json.dumps(value)},")
+    out.write('\n "violations": [')
     for number, violation in enumerate(report.violations):
         out.write((",\n  " if number else "\n  ") + json.dumps(violation_json(violation)))
     out.write("\n ]\n}\n")

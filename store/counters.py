@@ -6,6 +6,7 @@ so for the work of one phase on one table: convert, append, validate, settle, fr
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -32,17 +33,20 @@ class ChunkCounters:
     blocks_decoded: int = 0
 
     def __add__(self, other: ChunkCounters) -> ChunkCounters:
-        return ChunkCounters(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return ChunkCounters(*map(operator.add, _figures(self), _figures(other)))
 
     def __sub__(self, other: ChunkCounters) -> ChunkCounters:
-        return ChunkCounters(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
+        return ChunkCounters(*map(operator.sub, _figures(self), _figures(other)))
 
     def copy(self) -> ChunkCounters:
-        return self + ChunkCounters()
+        return ChunkCounters(*_figures(self))
 
     @property
     def chunks_fresh(self) -> int:
         return self.chunks_put - self.chunks_overwritten
+
+
+_figures = operator.attrgetter(*(field.name for field in fields(ChunkCounters)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,10 @@ class PageCounters:
     pages_rewritten: int = 0
 
     def __add__(self, other: PageCounters) -> PageCounters:
-        return PageCounters(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return PageCounters(*map(operator.add, _pages(self), _pages(other)))
 
     def __sub__(self, other: PageCounters) -> PageCounters:
-        return PageCounters(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
+        return PageCounters(*map(operator.sub, _pages(self), _pages(other)))
 
 
 _CACHE_EVENTS = (
@@ -116,6 +120,9 @@ class PageWatch:
 def _page_count(schema: str) -> str:
     quoted = '"' + schema.replace('"', '""') + '"'
     return f"PRAGMA {quoted}.page_count"
+
+
+_pages = operator.attrgetter(*(field.name for field in fields(PageCounters)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from colonnade.store.catalog import StoredColumn
 from colonnade.store.format import MAX_GROUP_ROWS
@@ -55,6 +56,7 @@ def declared_bytes(columns: Sequence[StoredColumn]) -> int:
     return max(1, sum(_column_bytes(column.decl_type) for column in columns))
 
 
+@lru_cache
 def _column_bytes(decl_type: str) -> int:
     upper = decl_type.upper()
     if not any(word in upper for word in ("CHAR", "CLOB", "TEXT", "BLOB")):
