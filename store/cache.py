@@ -54,7 +54,7 @@ class BlockCache:
 
     def shrink(self, limit: int) -> None:
         """Drops what is beyond so many bytes; it may grow again."""
-        self.columns.shrink(limit * 2 // 3)
+        self.columns.shrink(limit * 7 // 8)
         self._make_room(limit)
 
     def keep_columns(
@@ -62,7 +62,7 @@ class BlockCache:
     ) -> None:
         """Keeps chunks of a row group by column that hold their blocks; no column `scanned` is dropped for them."""
         for column_id, chunk in chunks.items():
-            self.columns.put(key, group_id, column_id, chunk, self._limit * 2 // 3, scanned)
+            self.columns.put(key, group_id, column_id, chunk, self._limit * 7 // 8, scanned)
         self._make_room(self._limit)
 
     def chunk(self, key: str, group_id: int, column_id: int) -> CachedChunk | None:

@@ -218,6 +218,8 @@ class BlockRun:
         found = self._matches(relation, other, number, edges)
         if int(found.counts.sum()) > 10 * _MOST_PAIRS:
             raise NotVectorizable("a join of so many rows")
+        if found.unique and found.counts.all():
+            return relation.widened(other, found.starts)
         return relation.joined(other, *found.pairs())
 
     def _matches(self, relation: Relation, other: Relation, number: int, edges: Sequence[Edge]) -> Matches:

@@ -167,7 +167,7 @@ class Matches:
     order   right rows by key, in their order; None: each key stands once, `starts` are the rows themselves
     """
 
-    counts: IntArray
+    counts: IntArray | BoolArray
     starts: IntArray
     order: IntArray | None
 
@@ -182,8 +182,9 @@ class Matches:
             left = np.flatnonzero(self.counts)
             return left, self.starts[left]
         left = np.repeat(np.arange(len(self.counts)), self.counts)
-        within = np.arange(len(left)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
-        return left, self.order[np.repeat(self.starts, self.counts) + within]
+        # What lies between the place of a pair and that of its right row, the same for all pairs of a left row.
+        between = self.starts - (np.cumsum(self.counts) - self.counts)
+        return left, self.order[np.arange(len(left)) + np.repeat(between, self.counts)]
 
     @property
     def found(self) -> BoolArray:
@@ -233,11 +234,16 @@ def _pair(left: Vector, right: Vector, collation: str) -> tuple[IntArray, IntArr
 
 
 def _offset(values: npt.NDArray[Any], vector: Vector, low: int, high: int) -> IntArray:
-    codes = values.astype(np.int64) - low
-    outside = (values < low) | (values > high)
+    codes = np.subtract(values, low, dtype=np.int64)
+    if low <= int(values.min()) and int(values.max()) <= high:
+        outside = None
+    else:
+        outside = codes.view(np.uint64) > np.uint64(
+            high - low
+        )  # modulo 2**64, so that no difference overflows
     if vector.data.null_count:
-        outside |= ~vector.valid()
-    if outside.any():
+        outside = ~vector.valid() if outside is None else outside | ~vector.valid()
+    if outside is not None:
         codes[outside] = -1
     return codes
 
@@ -274,16 +280,15 @@ def _look_up(lefts: IntArray, rights: IntArray, width: int) -> Matches:
     there = rights >= 0
     codes = rights if there.all() else rights[there]
     rows = None if len(codes) == len(rights) else np.flatnonzero(there)
-    inside = lefts >= 0
-    safe = np.where(inside, lefts, 0)
-    table = np.full(width, -1, np.int64)
+    # One place more, the last, for the code -1.
+    table = np.full(width + 1, -1, np.int32 if len(rights) < 1 << 31 else np.int64)
     table[codes] = np.arange(len(rights)) if rows is None else rows
     if np.count_nonzero(table >= 0) == len(codes):
-        starts = np.where(inside, table[safe], -1)
-        return Matches((starts >= 0).astype(np.int64), starts, None)
-    by_code = np.bincount(codes, minlength=width)
+        starts = table.take(lefts, mode="wrap").astype(np.int64)
+        return Matches(starts >= 0, starts, None)
+    by_code = np.bincount(codes, minlength=width + 1)
     order = stable_order(codes, width)
     if rows is not None:
         order = rows[order]
     begins = np.cumsum(by_code) - by_code
-    return Matches(np.where(inside, by_code[safe], 0), begins[safe], order)
+    return Matches(by_code.take(lefts, mode="wrap"), begins.take(lefts, mode="wrap"), order)

@@ -85,10 +85,16 @@ class Relation:
         parts |= {number: _placed(part, others) for number, part in other.parts.items()}
         return Relation(len(mine), parts)
 
+    def widened(self, other: Relation, others: Places) -> Relation:
+        """Each row with one of another relation, at the place given."""
+        parts = self.parts | {number: _placed(part, others) for number, part in other.parts.items()}
+        return Relation(self.count, parts, dict(self.known))
+
 
 def _placed(part: Part, places: Places) -> Part:
-    if part.places is not None:
-        places = np.where(places < 0, -1, part.places[places]) if len(part.places) else places
+    if part.places is not None and len(part.places):
+        taken = part.places[places]
+        places = np.where(places < 0, -1, taken) if len(places) and int(places.min()) < 0 else taken
     return Part(part.frame, places)
 
 
