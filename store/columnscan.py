@@ -35,7 +35,9 @@ __all__ = ["ColumnScan", "RowFilter", "scan_columns"]
 
 _AHEAD = 2  # row groups read ahead of those that workers have in hand
 _SHARE = 4  # of the memory limit, what the row groups in hand may take
-_VALUE_BYTES = 16  # a decoded value, about
+_VALUE_BYTES = 16  # a decoded value, about, with what it is decoded from
+_AT_HAND_BYTES = 8  # one that is decoded from what the cache has
+_MOST_TOGETHER = 1 << 18  # rows
 
 
 def _nothing() -> None:
@@ -94,11 +96,14 @@ def _piece(group: RowGroupInfo, bitmap: bytes | bytearray | None) -> _Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Cluster:
-    """Row groups whose ranges of rowids meet, each with some other, in the order of their first rowids."""
+    """Row groups in the order of their first rowids: those whose ranges of rowids meet, each with some other, or
+    `together` some that follow each other.
+    """
 
     pieces: list[_Piece]
     first: int
     last: int
+    together: bool = False
 
 
 def _clusters(pieces: Sequence[_Piece]) -> list[_Cluster]:
@@ -143,19 +148,21 @@ class ColumnScan(Iterator[RowBatch]):
         try:
             hot = _row_part(table, wish, checkpoint)
             self._hot = hot.batch
+            self._chunks = _Chunks(table, wish)
             clusters = _clusters(pieces)
             parts = [hot.upto(cluster.first, cluster.last) for cluster in clusters]
-            jobs = [
-                Job(piece.group, piece.bitmap, self._with_rowids or merged)
-                for cluster, (_, among) in zip(clusters, parts, strict=True)
-                for merged in (len(cluster.pieces) > 1 or among is not None,)
-                for piece in cluster.pieces
-            ]
-            self._merges = any(
-                len(c.pieces) > 1 or among is not None for c, (_, among) in zip(clusters, parts, strict=True)
-            )
-            ahead = _most_ahead(table, groups, wish, threads)
-            self._chunks = _Chunks(table, wish)
+            clusters, parts = self._put_together(clusters, parts, threads)
+            jobs: list[Job] = []
+            self._merges = False
+            for cluster, (_, among) in zip(clusters, parts, strict=True):
+                merged = among is not None or (len(cluster.pieces) > 1 and not cluster.together)
+                self._merges = self._merges or merged
+                rowids = self._with_rowids or merged
+                if cluster.together:
+                    jobs.append(Job([piece.group for piece in cluster.pieces], None, rowids))
+                else:
+                    jobs += [Job([piece.group], piece.bitmap, rowids) for piece in cluster.pieces]
+            ahead = _most_ahead(table, jobs, wish, threads)
             self._pipeline = Pipeline(
                 jobs,
                 wish,
@@ -169,6 +176,29 @@ class ColumnScan(Iterator[RowBatch]):
         except BaseException:
             self.close()
             raise
+
+    def _put_together(
+        self, clusters: Sequence[_Cluster], parts: Sequence[_Parts], threads: int
+    ) -> tuple[list[_Cluster], list[_Parts]]:
+        """The same with row groups whose chunks are at hand made one piece of work, as far as memory allows: what is
+        done with a piece costs something of itself, in Python, that is as much as for 100,000 rows.
+        """
+        most = _rows_together(self._table, self._chunks.columns, threads)
+        found: list[tuple[_Cluster, _Parts]] = []
+        rows, form = 0, None
+        for cluster, part in zip(clusters, parts, strict=True):
+            piece = cluster.pieces[0]
+            lone = len(cluster.pieces) == 1 and piece.bitmap is None and part[1] is None
+            here = self._chunks.form(piece.group) if lone else None
+            rows += piece.group.row_count
+            if here is not None and here == form and part[0] is None and rows <= most:
+                last, before = found.pop()
+                pieces = [*last.pieces, piece]
+                found.append((_Cluster(pieces, last.first, cluster.last, together=True), before))
+            else:
+                found.append((cluster, part))
+                rows, form = piece.group.row_count, here
+        return [cluster for cluster, _ in found], [part for _, part in found]
 
     def kinds(self) -> list[set[Kind]]:
         """For each column asked for, the kinds that its values have, known before any is decoded. MIXED is among them
@@ -232,7 +262,19 @@ class _Chunks:
         self._table, self._epoch = table, table.store.epoch
         self._file = table.store.pager.read_many(table.names)
         self._scanned = [*wish.filtered(), *wish.others(rowids=False)]
+        self.columns = len(self._scanned)
         table.store.cache.columns.use(table.names.key, self._scanned)
+
+    def form(self, group: RowGroupInfo) -> tuple[object, ...] | None:
+        """How the chunks of a row group are held, which is the same where columns can follow each other; None where
+        some is not at hand, or there is nothing to read."""
+        found = []
+        for column_id in self._scanned:
+            chunk = self._table.store.cache.columns.get(self._table.names.key, group.group_id, column_id)
+            if chunk is None or chunk.form is None:
+                return None
+            found.append(chunk.form)
+        return tuple(found) or None
 
     def read(self, group: RowGroupInfo, column_ids: Sequence[int]) -> dict[int, Blob | ChunkReader]:
         """Chunks by column. Raises OperationalError if something was rolled back that they were part of."""
@@ -274,7 +316,7 @@ def _in_order(
     for cluster, (before, among) in zip(clusters, parts, strict=True):
         if before is not None:
             yield before
-        if among is None and len(cluster.pieces) == 1:
+        if among is None and (len(cluster.pieces) == 1 or cluster.together):
             batch = next(given)
             if batch is not None:
                 yield batch
@@ -332,9 +374,19 @@ def _row_part(table: ColumnTable, wish: Wish, checkpoint: Callable[[], None]) ->
     return _Hot(concat_batches(passed) if passed else None)
 
 
-def _most_ahead(table: ColumnTable, groups: Sequence[RowGroupInfo], wish: Wish, threads: int) -> int:
-    """How many row groups may be in hand."""
-    largest = max((group.row_count for group in groups), default=1)
+def _most_ahead(table: ColumnTable, jobs: Sequence[Job], wish: Wish, threads: int) -> int:
+    """How many jobs may be in hand."""
     columns = len({*wish.column_ids, *wish.filtered()}) + 1
-    room = table.store.memory_limit // _SHARE // (largest * columns * _VALUE_BYTES)
+    largest = 1
+    for job in jobs:
+        each = _VALUE_BYTES if len(job.groups) == 1 else _AT_HAND_BYTES
+        largest = max(largest, sum(group.row_count for group in job.groups) * each)
+    room = table.store.memory_limit // _SHARE // (largest * columns)
     return max(1, min(room, threads + _AHEAD))
+
+
+def _rows_together(table: ColumnTable, columns: int, threads: int) -> int:
+    """How many rows of row groups that are at hand make one piece of work, so that each thread may have one, and one
+    waits."""
+    room = table.store.memory_limit // _SHARE // ((columns + 1) * _AT_HAND_BYTES)
+    return min(_MOST_TOGETHER, room // (threads + 1))

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from colonnade.store.chunk import ChunkReader
-from colonnade.store.groupscan import GroupSource, RowFilter, Selection
+from colonnade.store.groupscan import GroupSource, GroupsSource, RowFilter, Selection
 from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.values import RowBatch
 
@@ -19,9 +19,14 @@ Read = Callable[[RowGroupInfo, Sequence[int]], Mapping[int, Blob | ChunkReader]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A row group to be read; rowids: its batch shall have them."""
+    """Row groups to be read into one batch.
 
-    group: RowGroupInfo
+    groups  one, or several that follow each other, whose chunks are at hand
+    bitmap  the tombstones of a lone one
+    rowids  the batch shall have them
+    """
+
+    groups: Sequence[RowGroupInfo]
     bitmap: bytes | bytearray | None
     rowids: bool
 
@@ -54,23 +59,24 @@ class Wish:
 
 
 class _Task:
-    """One row group: its filters run in a first step, unless there are none, its batch is made in the last."""
+    """One job: its filters run in a first step, unless there are none, its batch is made in the last."""
 
     def __init__(self, job: Job, wish: Wish) -> None:
         self.job, self._wish = job, wish
-        self.source = GroupSource(job.group, wish.rowid_column)
+        self.sources = [GroupSource(group, wish.rowid_column) for group in job.groups]
         self.step: Future[None] | None = None
         self._selection: Selection | None = None
         self.batch: RowBatch | None = None
         self.unread = wish.others(rowids=job.rowids)  # columns whose chunks nobody has asked for yet
         self.first = wish.filtered()
-        if not self.first:
-            self.first, self.unread = self.unread, []
+        if not self.first or len(self.sources) > 1:
+            self.first, self.unread = [*self.first, *self.unread], []
 
     def run(self) -> None:
         """The next step."""
         if self._selection is None:
-            self._selection = Selection(self.source, self.job.bitmap)
+            source = self.sources[0] if len(self.sources) == 1 else GroupsSource(self.sources)
+            self._selection = Selection(source, self.job.bitmap)
             self._selection.filter(self._wish.filters)
             if not self._selection.count:
                 self.unread = []
@@ -127,7 +133,8 @@ class Pipeline:
             head = self._tasks[0]
             if head.step is None:
                 self._tasks.popleft()
-                self._done(head.source)
+                for source in head.sources:
+                    self._done(source)
                 return head.batch
             steps = [task.step for task in self._tasks if task.step is not None and not task.step.done()]
             wait(steps, _PATIENCE_S, FIRST_COMPLETED)
@@ -167,7 +174,8 @@ class Pipeline:
             self._begin(task, rest)
 
     def _begin(self, task: _Task, column_ids: Sequence[int]) -> None:
-        task.source.give(self._read(task.job.group, column_ids))
+        for source in task.sources:
+            source.give(self._read(source.group, column_ids))
         if self._pool is not None:
             task.step = self._pool.submit(task.run)
             return

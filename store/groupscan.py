@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from colonnade.store.errors import Corrupt
 from colonnade.store.narrowcolumn import NarrowColumn
 from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.scan import BoolArray, live_mask, rowid_values
-from colonnade.store.values import Column, IntArray, RowBatch, integer_column
+from colonnade.store.values import Column, IntArray, RowBatch, concat_columns, integer_column
 
 # Where fewer than 1 in so many rows have passed, the other columns are decoded at the rows that have.
 _FEW = 8
@@ -94,6 +95,10 @@ class GroupSource:
         self.blocks_decoded += blocks
         return self._checked(column_id, column)
 
+    def narrowed(self, column_id: int) -> bool:
+        """Whether a column is narrowed already."""
+        return column_id != 0 and self._reader(column_id).narrowed is not None
+
     def _hold(self, column_id: int, reader: ChunkReader) -> None:
         if not reader.holds:
             reader.hold()
@@ -112,6 +117,37 @@ class GroupSource:
             if chunk.rows != self.row_count:
                 raise Corrupt(f"row group {self.group.group_id}: column {stored} has {chunk.rows} rows")
         return chunk
+
+
+class GroupsSource:
+    """Row groups that follow each other, whose chunks of a column are all of one form, as one source."""
+
+    def __init__(self, sources: Sequence[GroupSource]) -> None:
+        self._sources = sources
+        self._bounds = [0]
+        for source in sources:
+            self._bounds.append(self._bounds[-1] + source.row_count)
+        self.row_count = self._bounds[-1]
+
+    def whole(self, column_id: int) -> Column:
+        columns = [source.whole(column_id) for source in self._sources]
+        parts = [part for column in columns if isinstance(column, NarrowColumn) for part in column.parts]
+        return NarrowColumn(columns[0].kind, parts) if len(parts) == len(columns) else concat_columns(columns)
+
+    def at(self, column_id: int, positions: IntArray) -> Column:
+        if all(source.narrowed(column_id) for source in self._sources):
+            column = self.whole(column_id)
+            assert isinstance(column, NarrowColumn)
+            return column.at(positions)
+        cuts = np.searchsorted(positions, self._bounds).tolist()
+        return concat_columns(
+            [
+                source.at(column_id, positions[start:stop] - first)
+                for source, first, (start, stop) in zip(
+                    self._sources, self._bounds, pairwise(cuts), strict=False
+                )
+            ]
+        )
 
 
 class Selection:

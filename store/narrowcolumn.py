@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from colonnade.store.encodings.base import Numbers, empty
 from colonnade.store.encodings.narrowed import Distances, Narrowed, NarrowLane
 from colonnade.store.values import Column, IntArray, Kind
 
@@ -43,22 +44,21 @@ class NarrowColumn(Column):
     def data(self) -> pa.Array:
         """The values, decoded."""
         if self._decoded is None:
-            arrays = [part.array(part.distances.numbers()) for part in self.parts]
-            object.__setattr__(self, "_decoded", joined_arrays(arrays))
+            numbers = [part.distances.numbers() for part in self.parts]
+            object.__setattr__(self, "_decoded", _decoded(self.parts, numbers))
         return self._decoded
 
     def at(self, positions: IntArray) -> Column:
         """The values at ascending positions."""
         if len(self.parts) == 1:
-            (part,) = self.parts
-            return Column(self.kind, part.array(part.distances.take(positions)))
-        cuts = np.searchsorted(positions, self._bounds).tolist()
-        arrays = [
-            part.array(part.distances.take(positions[start:stop] - first))
-            for part, first, (start, stop) in zip(self.parts, self._bounds, pairwise(cuts), strict=False)
-            if start < stop
-        ]
-        return Column(self.kind, joined_arrays(arrays) if arrays else self.parts[0].array(_NO_POSITIONS))
+            numbers = [self.parts[0].distances.take(positions)]
+        else:
+            cuts = np.searchsorted(positions, self._bounds).tolist()
+            numbers = [
+                part.distances.take(positions[start:stop] - first)
+                for part, first, (start, stop) in zip(self.parts, self._bounds, pairwise(cuts), strict=False)
+            ]
+        return Column(self.kind, _decoded(self.parts, numbers))
 
     def compared(self, op: str, value: float) -> BoolArray | None:
         """The rows whose number (of a DATE: its day since 1970-01-01) is = <> < <= > >= a number; None: all."""
@@ -86,18 +86,19 @@ class NarrowColumn(Column):
         return None if everything else mask
 
 
-_NO_POSITIONS = np.zeros(0, np.uint8)
-
-
-def joined_arrays(arrays: Sequence[pa.Array]) -> pa.Array:
-    """One array of several of one type."""
-    if len(arrays) == 1:
-        return arrays[0]
-    if pa.types.is_dictionary(arrays[0].type):
-        first = arrays[0].dictionary
-        if not all(array.dictionary.equals(first) for array in arrays[1:]):
-            arrays = pa.chunked_array(arrays).unify_dictionaries().chunks
-    return pa.concat_arrays(arrays)
+def _decoded(parts: Sequence[Narrowed], numbers: Sequence[Numbers]) -> pa.Array:
+    """One array of some distances of each part."""
+    first, *others = parts
+    if not others:
+        return first.array(numbers[0])
+    if not all(map(first.alike, others)):
+        arrays = [part.array(each) for part, each in zip(parts, numbers, strict=True)]
+        return pa.concat_arrays(pa.chunked_array(arrays).unify_dictionaries().chunks)
+    values, start = empty(sum(map(len, numbers)), first.dtype), 0
+    for part, each in zip(parts, numbers, strict=True):
+        part.write(each, values[start : start + len(each)])
+        start += len(each)
+    return first.wrap(values)
 
 
 def _compare(part: Narrowed, op: str, value: float, into: BoolArray) -> bool | None:

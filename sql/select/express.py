@@ -89,6 +89,11 @@ class BatchRows:
             raise NotVectorizable("a column out of reach")
         return found
 
+    def slice(self, start: int, count: int) -> BatchRows:
+        """Some rows that follow each other."""
+        count = min(count, self.count - start)
+        return BatchRows(count, {c: vector.slice(start, count) for c, vector in self.vectors.items()})
+
     def filter(self, mask: BoolArray) -> BatchRows:
         arrow = pa.array(mask)
         return BatchRows(int(mask.sum()), {c: vector.filter(arrow) for c, vector in self.vectors.items()})

@@ -167,7 +167,7 @@ class Matches:
     order   right rows by key, in their order; None: each key stands once, `starts` are the rows themselves
     """
 
-    counts: IntArray | BoolArray
+    counts: npt.NDArray[Any]
     starts: IntArray
     order: IntArray | None
 
@@ -183,7 +183,7 @@ class Matches:
             return left, self.starts[left]
         left = np.repeat(np.arange(len(self.counts)), self.counts)
         # What lies between the place of a pair and that of its right row, the same for all pairs of a left row.
-        between = self.starts - (np.cumsum(self.counts) - self.counts)
+        between: IntArray = self.starts - (np.cumsum(self.counts) - self.counts)
         return left, self.order[np.arange(len(left)) + np.repeat(between, self.counts)]
 
     @property
@@ -234,7 +234,7 @@ def _pair(left: Vector, right: Vector, collation: str) -> tuple[IntArray, IntArr
 
 
 def _offset(values: npt.NDArray[Any], vector: Vector, low: int, high: int) -> IntArray:
-    codes = np.subtract(values, low, dtype=np.int64)
+    codes: IntArray = np.subtract(values, low, dtype=np.int64)
     if low <= int(values.min()) and int(values.max()) <= high:
         outside = None
     else:
@@ -281,7 +281,7 @@ def _look_up(lefts: IntArray, rights: IntArray, width: int) -> Matches:
     codes = rights if there.all() else rights[there]
     rows = None if len(codes) == len(rights) else np.flatnonzero(there)
     # One place more, the last, for the code -1.
-    table = np.full(width + 1, -1, np.int32 if len(rights) < 1 << 31 else np.int64)
+    table: npt.NDArray[Any] = np.full(width + 1, -1, np.int32 if len(rights) < 1 << 31 else np.int64)
     table[codes] = np.arange(len(rights)) if rows is None else rows
     if np.count_nonzero(table >= 0) == len(codes):
         starts = table.take(lefts, mode="wrap").astype(np.int64)

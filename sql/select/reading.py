@@ -40,7 +40,7 @@ from colonnade.store.values import Column as Stored
 from colonnade.store.values import Kind, RowBatch, from_python
 
 _ORDINARY_ROWS = 16_384  # of tables in row format, which are Python objects at a time
-_WORTH_ROWS = 16_384
+_WORTH_ROWS, _MOST_ROWS = 16_384, 1 << 16  # of a batch that groups are made of
 _MAP_ROWS = 1 << 26  # keys are looked up in an array of bits up to this range
 _NUMERIC = frozenset({Affinity.INTEGER, Affinity.REAL, Affinity.NUMERIC})
 _OPS = {"=": prune.Op.EQ, "<": prune.Op.LT, "<=": prune.Op.LE, ">": prune.Op.GT, ">=": prune.Op.GE}
@@ -306,10 +306,17 @@ def _rows(wanted: Sequence[Column], ids: Sequence[int], batch: RowBatch) -> Batc
 
 
 def gathered_up(batches: Iterator[BatchRows]) -> Iterator[BatchRows]:
-    """The same rows with small batches put together: what is done with a batch costs something of itself."""
+    """The same rows with small batches put together, as what is done with a batch costs something of itself, and large
+    ones cut, so that what is computed of them stays in the processor's cache.
+    """
     held: list[BatchRows] = []
     count = 0
     for batch in batches:
+        if not held and batch.count > _MOST_ROWS:
+            parts = -(-batch.count // _MOST_ROWS)
+            size = -(-batch.count // parts)
+            yield from (batch.slice(start, size) for start in range(0, batch.count, size))
+            continue
         held.append(batch)
         count += batch.count
         if count >= _WORTH_ROWS:

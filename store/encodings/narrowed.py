@@ -73,8 +73,25 @@ class Narrowed(Protocol):
     @property
     def distances(self) -> Distances: ...
 
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What is the same in all parts of a column."""
+
     def array(self, numbers: Numbers) -> pa.Array:
         """The values that these of its distances stand for."""
+
+    def write(self, numbers: Numbers, into: Numbers) -> None:
+        """The same as they lie in the memory of an Arrow array: of words their codes."""
+
+    def wrap(self, values: Numbers) -> pa.Array:
+        """The array of what was written, by this or by others that are `alike`."""
+
+    def alike(self, other: Narrowed) -> bool:
+        """Whether what another of its form writes may stand in one array with what this one does."""
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        """Of what is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +108,35 @@ class NarrowLane:
         """What the integers are divided by to give the doubles that they stand for; None if they do not."""
         return divisor_of(self.kind, self.digits)
 
-    def array(self, numbers: Numbers) -> pa.Array:
-        divisor = self.divisor
-        dtype: npt.DTypeLike = (
-            np.int32 if self.kind is Kind.DATE else np.int64 if divisor is None else np.float64
-        )
-        values = empty(len(numbers), dtype)
-        np.copyto(values, numbers, casting="unsafe")
+    @property
+    def form(self) -> tuple[object, ...]:
+        return self.kind, arrow_type(self.kind, self.digits)
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        if self.kind is Kind.DATE:
+            return np.int32
+        return np.int64 if self.divisor is None else np.float64
+
+    def alike(self, other: Narrowed) -> bool:
+        return True
+
+    def write(self, numbers: Numbers, into: Numbers) -> None:
+        np.copyto(into, numbers, casting="unsafe")
         if self.base:
-            values += values.dtype.type(self.base)
+            into += into.dtype.type(self.base)
+        divisor = self.divisor
         if divisor not in (None, 1.0):
-            values /= divisor
+            into /= divisor
+
+    def wrap(self, values: Numbers) -> pa.Array:
         buffers = [None, pa.py_buffer(values)]
         return pa.Array.from_buffers(arrow_type(self.kind, self.digits), len(values), buffers)
+
+    def array(self, numbers: Numbers) -> pa.Array:
+        values = empty(len(numbers), self.dtype)
+        self.write(numbers, values)
+        return self.wrap(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +146,28 @@ class NarrowWords:
     words: pa.Array
     distances: Distances
 
+    @property
+    def form(self) -> tuple[object, ...]:
+        return Kind.TEXT, "words"
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        return np.int32
+
+    def alike(self, other: Narrowed) -> bool:
+        return isinstance(other, NarrowWords) and self.words.equals(other.words)
+
+    def write(self, numbers: Numbers, into: Numbers) -> None:
+        np.copyto(into, numbers, casting="unsafe")
+
+    def wrap(self, values: Numbers) -> pa.Array:
+        indices = pa.Array.from_buffers(pa.int32(), len(values), [None, pa.py_buffer(values)])
+        return pa.DictionaryArray.from_arrays(indices, self.words, safe=False)
+
     def array(self, numbers: Numbers) -> pa.Array:
         codes = empty(len(numbers), np.int32)
-        np.copyto(codes, numbers, casting="unsafe")
-        indices = pa.Array.from_buffers(pa.int32(), len(codes), [None, pa.py_buffer(codes)])
-        return pa.DictionaryArray.from_arrays(indices, self.words, safe=False)
+        self.write(numbers, codes)
+        return self.wrap(codes)
 
 
 def narrow_lane(kind: Kind, digits: int, base: int, numbers: Numbers) -> NarrowLane | None:

@@ -383,8 +383,9 @@ def test_any_table_gives_what_sqlite_gives(
     table.thaw(np.array(sorted(thawed), np.int64))
     a, b, c = table.column_ids[-3:]
     expected = store.db.execute("SELECT rowid, b, a FROM t WHERE c >= ? ORDER BY rowid", (bound,)).fetchall()
-    scan = scan_columns(table, (b, 0, a), filters=(at_least(c, bound),), threads=threads)
-    assert list(map(repr, rows_of(scan, rowids=True))) == list(map(repr, expected))
+    for _ in range(2):  # out of the file, and out of what was kept
+        scan = scan_columns(table, (b, 0, a), filters=(at_least(c, bound),), threads=threads)
+        assert list(map(repr, rows_of(scan, rowids=True))) == list(map(repr, expected))
     assert (
         rows_of(scan_columns(table, (c,), threads=threads)) == store.db.execute("SELECT c FROM t").fetchall()
     )
@@ -407,6 +408,48 @@ def test_kinds_are_told_before_anything_is_decoded(store: Store) -> None:
     assert Kind.TEXT in third
     assert table.counters.blocks_decoded == decoded
     assert sum(batch.row_count for batch in scan) == 101
+
+
+def test_row_groups_at_hand_are_one_piece_of_work(table: ColumnTable) -> None:
+    """But for those that tombstones, rows of the row part or another form of their chunks keep apart."""
+    expected = [(i, ("one", "two", "three")[i % 3]) for i in range(1, 30_001)]
+
+    def sizes(*filters: RowFilter, threads: int = 2) -> list[int]:
+        batches = list(scan_columns(table, (0, 1, 3), filters=filters, threads=threads))
+        rows = rows_of(batches, rowids=True)
+        passed = [(i, i, word) for i, word in expected if not filters or i >= 9_990]
+        assert rows == passed
+        return [batch.row_count for batch in batches]
+
+    assert sizes() == [10_000, 10_000, 9_999, 1]
+    assert sizes() == sizes(threads=1) == [20_000, 9_999, 1]  # the last one has a tombstone
+    assert sizes(at_least(2, 9_990)) == [11, 10_000, 9_999, 1]
+    assert sizes(at_least(2, 9_990)) == [10_011, 9_999, 1]
+    table.thaw(numbers(10_001))
+    assert sizes(at_least(2, 9_990)) == [11, 1, 9_999, 9_999, 1]
+
+
+def test_row_groups_at_hand_are_apart_where_memory_is_short(table: ColumnTable) -> None:
+    for expected in ([10_000, 10_000], [20_000, 9_999]):
+        assert [batch.row_count for batch in scan_columns(table, (2,), threads=2)][:2] == expected
+    table.store.memory_limit = 1_000_000
+    assert [batch.row_count for batch in scan_columns(table, (2,), threads=2)][:2] == [10_000, 10_000]
+
+
+def test_row_groups_of_other_kinds_stay_apart(store: Store) -> None:
+    store.db.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, a)")
+    table = store.convert("t")
+    columns = [[1, 2, 3], [4, 5, 6], [1.5, 2.5, 3.5], [None] * 3, ["a", "b", "a"], ["c", "a", "c"], [7, 8, 9]]
+    columns = [[values[i % 3] for i in range(99)] for values in columns]
+    for number, values in enumerate(columns):
+        ids = range(100 * number, 100 * number + 99)
+        put(table, ids, integer_column(numbers(*ids)), from_python(values))
+    table.settle_last()
+    rows = [(value,) for values in columns for value in values]
+    for expected in ([*[99] * 6, 98, 1], [198, 99, 99, 198, 98, 1]):
+        batches = list(scan_columns(table, (2,)))
+        assert [batch.row_count for batch in batches] == expected
+        assert rows_of(batches) == rows
 
 
 def test_wide_columns_take_the_room_that_is_left_and_go_first(store: Store) -> None:
