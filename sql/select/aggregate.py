@@ -6,7 +6,7 @@ sum of a NUMERIC column is what its values are. Floating-point sums may differ f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,18 +55,29 @@ class Grouping:
     """The groups of one SELECT, collected from batches of rows."""
 
     def __init__(
-        self, groups: Sequence[Term], aggregates: Sequence[Aggregate], extra: Sequence[Term]
+        self,
+        groups: Sequence[Term],
+        aggregates: Sequence[Aggregate],
+        extra: Sequence[Term],
+        follows: Collection[Term] = (),
     ) -> None:
+        """extra    terms that have one value in each group
+        follows  terms of `groups` that are the same in rows in which the others are
+        """
         self._groups, self._aggregates = list(groups), list(aggregates)
-        self._extra = list(extra)  # terms that have one value in each group
+        self._extra, self._follows = list(extra), follows
         self.streams = not any(aggregate.distinct or aggregate.ordering for aggregate in aggregates)
 
     def partial(self, rows: Rows, values: Values) -> Partial:
         """The groups of a batch."""
-        keys = [full(term, rows, values) for term in self._groups]
-        groups = grouped(keys, rows.count)
+        telling = {term: full(term, rows, values) for term in self._groups if term not in self._follows}
+        groups = grouped(list(telling.values()), rows.count)
         places = pa.array(groups.firsts)
-        extra = [full(term, rows, values).take(places) for term in self._extra]
+        known_keys = {term: vector.take(places) for term, vector in telling.items()}
+        if len(known_keys) < len(self._groups) + len(self._extra):
+            firsts = rows.take(groups.firsts)
+            known_keys |= {term: full(term, firsts, values) for term in (*self._follows, *self._extra)}
+        keys = [known_keys[term] for term in (*self._groups, *self._extra)]
         known: dict[tuple[object, ...], list[Vector]] = {}  # sum() and avg() of the same have the same state
         states = []
         for aggregate in self._aggregates:
@@ -74,14 +85,15 @@ class Grouping:
             if key not in known:
                 known[key] = _state(aggregate, rows, values, groups)
             states.append(known[key])
-        return Partial(groups.count, [*(key.take(places) for key in keys), *extra], states)
+        return Partial(groups.count, keys, states)
 
     def merged(self, partials: Sequence[Partial]) -> Partial:
         """The groups of several batches together."""
         if len(partials) == 1:
             return partials[0]
         keys = [concat([p.keys[n] for p in partials]) for n in range(len(self._groups) + len(self._extra))]
-        groups = grouped(keys[: len(self._groups)], sum(partial.count for partial in partials))
+        telling = [key for term, key in zip(self._groups, keys, strict=False) if term not in self._follows]
+        groups = grouped(telling, sum(partial.count for partial in partials))
         places = pa.array(groups.firsts)
         states = []
         for number, aggregate in enumerate(self._aggregates):
@@ -103,10 +115,20 @@ class Grouping:
         for aggregate, state in zip(self._aggregates, partial.states, strict=True):
             known[aggregate] = _value(aggregate, state)
         if self._groups:
-            keys = [k for term in self._groups for k in keys_of(known[term], "BINARY", False, True)]
-            places = pa.array(sorted_places(keys))
+            places = pa.array(self._in_key_order(known))
             known = {term: vector.take(places) for term, vector in known.items()}
         return Relation(partial.count, {}, known)
+
+    def _in_key_order(self, known: dict[Term, Vector]) -> IntArray:
+        """The groups in the order of their keys; most often the first key tells it."""
+        keys = keys_of(known[self._groups[0]], "BINARY", False, True)
+        places = sorted_places(keys)
+        ordered = [key[places] for key in keys]
+        if len(self._groups) == 1 or np.logical_or.reduce([key[1:] != key[:-1] for key in ordered]).all():
+            return places
+        for term in self._groups[1:]:
+            keys += keys_of(known[term], "BINARY", False, True)
+        return sorted_places(keys)
 
     def _empty(self) -> Relation:
         if self._groups:

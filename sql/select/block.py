@@ -71,11 +71,12 @@ class BlockRun:
         ]
         for term in terms:
             fold(term, self._values)
+        self._conditions: Conditions = sort_conditions(block)
         self._needed: dict[int, list[Column]] = {number: [] for number in self._sources}
-        for column in dict.fromkeys(c for term in terms for c in sorted(columns_of(term), key=str)):
+        later = [*self._conditions.later(), *block.groups, *block.having, *wanted]
+        for column in dict.fromkeys(c for term in later for c in sorted(columns_of(term), key=str)):
             if column.source in self._needed:
                 self._needed[column.source].append(column)
-        self._conditions: Conditions = sort_conditions(block)
 
     # --- rows before groups --------------------------------------------------------------------------------
 
@@ -287,7 +288,7 @@ class BlockRun:
                 raise NotVectorizable("GROUP BY a subquery")
         if not rows_are_settled(block) and any(a.name in CONCATENATIONS for a in aggregates):
             raise NotVectorizable("the texts of a join in its order")
-        grouping = Grouping(block.groups, aggregates, extra)
+        grouping = Grouping(block.groups, aggregates, extra, self._followers())
         relation = grouping.result(self._partials(grouping))
         for term in block.having:
             relation = self._run.subqueries.condition(term, relation)
@@ -360,6 +361,23 @@ class BlockRun:
             ):
                 raise NotVectorizable("a column that is no group's")
         return [column for column in columns if column.source in self._sources]
+
+    def _followers(self) -> set[Term]:
+        """Columns among the groups that are the same in rows in which a key of their source is, itself a group."""
+        columns = [term for term in self._block.groups if isinstance(term, Column)]
+        found: set[Term] = set()
+        for number in {column.source for column in columns} & self._sources.keys():
+            table = self._sources[number].table
+            own = {column.position: column for column in columns if column.source == number}
+            if table is None:
+                continue
+            for key in table.keys:
+                places = [table.column_position(name) for name in key.columns]
+                certain = key.is_rowid or all(table.columns[place].not_null for place in places)
+                if certain and own.keys() >= set(places):
+                    found |= {column for place, column in own.items() if place not in places}
+                    break
+        return found
 
     def ordered(self, terms: Sequence[Term], rows: Relation) -> Relation:
         """The rows in the order of the window that terms are computed over, if there is one."""

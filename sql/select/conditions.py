@@ -56,6 +56,17 @@ class Conditions:
     late: bool = False
     left: dict[int, tuple[list[Term], list[Edge], list[Term]]] = field(default_factory=dict)
 
+    def later(self) -> list[Term]:
+        """What is looked at after the sources were read: not the conditions that their scans apply."""
+        edges = [*self.edges, *(edge for _, joining, _ in self.left.values() for edge in joining)]
+        rest = [term for _, _, others in self.left.values() for term in others]
+        return [
+            *(side for edge in edges for side in (edge.left, edge.right)),
+            *self.waiting,
+            *self.subqueries,
+            *rest,
+        ]
+
 
 def sort_conditions(block: Block) -> Conditions:
     """Raises NotVectorizable for joins that are not known here."""

@@ -34,7 +34,7 @@ from colonnade.sql.select.vector import (
     constant_of,
     spread,
 )
-from colonnade.store.values import Kind
+from colonnade.store.values import IntArray, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Rows(Protocol):
     known: dict[Term, Vector]
 
     def column(self, column: Column) -> Vector: ...
+    def take(self, places: IntArray) -> Rows: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -93,6 +94,11 @@ class BatchRows:
         """Some rows that follow each other."""
         count = min(count, self.count - start)
         return BatchRows(count, {c: vector.slice(start, count) for c, vector in self.vectors.items()})
+
+    def take(self, places: IntArray) -> BatchRows:
+        """The rows at these places."""
+        arrow = pa.array(places)
+        return BatchRows(len(places), {c: vector.take(arrow) for c, vector in self.vectors.items()})
 
     def filter(self, mask: BoolArray) -> BatchRows:
         arrow = pa.array(mask)

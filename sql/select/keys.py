@@ -29,6 +29,10 @@ from colonnade.store.values import IntArray, Kind
 
 _DENSE = 1 << 22  # codes up to here are looked up in an array
 _SPARSE = 8  # or where there are at least a row for so many codes
+_WIDE, _WIDE_SPARSE = (
+    1 << 24,
+    32,
+)  # in joins; up to here an array costs less than hashing, a row for so many codes
 
 
 def numbers_of(vector: Vector) -> npt.NDArray[Any] | None:
@@ -205,9 +209,15 @@ def matches(left: Sequence[Vector], right: Sequence[Vector], collations: Sequenc
         lefts = np.where((lefts < 0) | (more_left < 0), -1, lefts * more + more_left)
         rights = np.where((rights < 0) | (more_right < 0), -1, rights * more + more_right)
         width *= more
-    if width > max(_DENSE, _SPARSE * (len(rights) + 1)):
+    if width > _widest(lefts, rights):
         lefts, rights, width = _narrowed(lefts, rights)
     return _look_up(lefts, rights, width)
+
+
+def _widest(lefts: npt.NDArray[Any], rights: npt.NDArray[Any]) -> int:
+    """Up to how many codes are looked up in an array."""
+    both = min(_WIDE, _WIDE_SPARSE * (len(lefts) + len(rights)))
+    return max(_DENSE, _SPARSE * (len(rights) + 1), both)
 
 
 def _pair(left: Vector, right: Vector, collation: str) -> tuple[IntArray, IntArray, int]:
@@ -217,7 +227,7 @@ def _pair(left: Vector, right: Vector, collation: str) -> tuple[IntArray, IntArr
     one, other = _comparable(left, right, collation)
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         low, high = int(other.min()), int(other.max())
-        if high - low < max(_DENSE, _SPARSE * len(other)):
+        if high - low < _widest(one, other):
             return _offset(one, left, low, high), _offset(other, right, low, high), high - low + 1
         one, other = pa.array(one), pa.array(other)
     encoded = other if pa.types.is_dictionary(other.type) else other.dictionary_encode()

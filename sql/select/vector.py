@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from colonnade.sql.isotext import narrow_text
 from colonnade.store.values import (
     EXACT_INT,
     INT64_MAX,
@@ -30,6 +31,7 @@ BoolArray = npt.NDArray[np.bool_]
 NUMBERS = frozenset({Kind.INTEGER, Kind.REAL, Kind.NUMERIC})
 TEXTS = frozenset({Kind.TEXT, Kind.DATE, Kind.DATETIME})
 SAMPLE_ROWS = 4096
+_FEW_STRINGS = 8  # fewer than one in so many
 Whole = Any  # which numbers are INTEGER: True for all, False for none, or a boolean array (of a constant, a scalar)
 
 
@@ -352,13 +354,38 @@ def aligned(vectors: Sequence[Vector]) -> list[Vector]:
     if kinds <= NUMBERS:
         return _aligned_numbers(vectors, kinds)
     if kinds <= TEXTS:
-        types = {str(vector.data.type) for vector in vectors if vector.kind is not Kind.NULL}
-        if len(types) > 1:
-            return [plain(vector) for vector in vectors]
-        return list(vectors)
+        return _aligned_texts(vectors)
     if len(kinds) == 1:
         return list(vectors)
     raise NotVectorizable("values of several storage classes in one column")
+
+
+def _aligned_texts(vectors: Sequence[Vector]) -> list[Vector]:
+    """A few strings, as the row part has them, become days or words of a dictionary where all others are."""
+    if _one_form(vectors):
+        return list(vectors)
+    strings = [vector for vector in vectors if pa.types.is_string(vector.data.type)]
+    if _FEW_STRINGS * sum(map(len, strings)) <= sum(map(len, vectors)):
+        found = [_as_others(vector) if vector in strings else vector for vector in vectors]
+        if _one_form(found):
+            return found
+        found = [
+            Vector(Kind.TEXT, vector.data.dictionary_encode()) if vector in strings else vector
+            for vector in vectors
+        ]
+        if _one_form(found):
+            return found
+    return [plain(vector) for vector in vectors]
+
+
+def _one_form(vectors: Sequence[Vector]) -> bool:
+    return len({vector.data.type for vector in vectors if vector.kind is not Kind.NULL}) == 1
+
+
+def _as_others(vector: Vector) -> Vector:
+    """Strings as days or times, if all of them are."""
+    narrowed = narrow_text(Column(vector.kind, vector.data))
+    return Vector(narrowed.kind, narrowed.data)
 
 
 def _aligned_numbers(vectors: Sequence[Vector], kinds: set[Kind]) -> list[Vector]:

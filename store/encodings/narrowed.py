@@ -110,7 +110,7 @@ class NarrowLane:
 
     @property
     def form(self) -> tuple[object, ...]:
-        return self.kind, arrow_type(self.kind, self.digits)
+        return self.kind, self.digits if self.kind is Kind.DATETIME else 0
 
     @property
     def dtype(self) -> npt.DTypeLike:
