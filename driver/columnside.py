@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from colonnade.owing import Owing
 from colonnade.plan import Plan
+from colonnade.points import Points
 from colonnade.pragmas import checked_rows
 from colonnade.sql.names import introspection, register_schema_module, with_columns
 from colonnade.sql.route import Router
@@ -33,7 +34,7 @@ class ColumnSide:
 
     store    its tables in column format
     router   makes them ready for what is written
-    writing  runs statements that write them
+    writing  runs statements that write them, `points` some of those about single rows
     queries  answers vectorised SELECTs
     owing    runs them while rows owe a validation
     texts    reads INSERTs of literals under bulk load
@@ -48,6 +49,7 @@ class ColumnSide:
             storage_format=lambda: session.storage_format,
             unseen=session.changes.kept,
         )
+        self.points = Points(session)
         self.writing = Writing(session)
         self.owing = Owing(session)
         self.texts = Texts(session)

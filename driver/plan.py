@@ -21,6 +21,7 @@ _WORD = re.compile(r"[A-Za-z]*")
 _DML = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE"})
 _QUERIES = frozenset({"SELECT", "VALUES", "WITH", "EXPLAIN", "PRAGMA"})
 READING = frozenset({"SELECT", "WITH", "VALUES"})
+SINGLE_WRITES = frozenset({"INSERT", "UPDATE"})  # of which `points` and `writing` know whether they are short
 _BOUNDS = frozenset({"BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE"})
 _NAMED_BY_POSITION = sys.version_info >= (3, 12)
 _NAMED = re.compile(r"[:@$]\w")
@@ -44,6 +45,7 @@ class Plan:
     reads        a native SELECT, which may read tables in column format too
     schema       whether it may change the schema, or what statements mean
     named        whether it may have parameters with names, and giving them by position is deprecated
+    point        it has been a write about a single row: see `points`
     never        while the store is in this epoch it is not vectorised
     looked_in    when it was last looked at for that
     access       what SQLite would do for it, as it was found then
@@ -69,6 +71,7 @@ class Plan:
         "named",
         "native",
         "never",
+        "point",
         "reads",
         "refused",
         "returns",
@@ -106,7 +109,7 @@ class Plan:
         self.columns: Columns = ()
         self.description: Description | None = None
         self.generation = -1
-        self.varying = False
+        self.varying = self.point = False
         self.never: int | None = None
         self.looked_in: tuple[int, int] | None = None
         self.access: Access | None = None

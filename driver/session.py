@@ -19,7 +19,7 @@ import apsw
 from colonnade import pragmas, script, tracing
 from colonnade.bulk import Bulk
 from colonnade.changes import Changes
-from colonnade.plan import READING, Description, Plan, describe
+from colonnade.plan import READING, SINGLE_WRITES, Description, Plan, describe
 from colonnade.rows import BUSY, in_filter
 from colonnade.savepoints import Savepoints, savepoint_name
 from colonnade.sql.messages import user_rows
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from colonnade.cursor import Cursor
     from colonnade.sql.route import Router
     from colonnade.store.database import Store
-
-_SINGLE_WRITES = frozenset({"INSERT", "UPDATE"})  # of which Writing says more
 
 
 class Session:
@@ -60,8 +58,7 @@ class Session:
         self._reading: WeakSet[Cursor] = WeakSet()  # cursors that may be in the middle of their rows
         self._bounds: dict[str, Callable[[Cursor, Plan, Any], None]] = {
             "BEGIN": self._begin,
-            "COMMIT": self._commit,
-            "END": self._commit,
+            **dict.fromkeys(("COMMIT", "END"), self._commit),
             "ROLLBACK": self._rollback,
             "SAVEPOINT": self._savepoint,
             "RELEASE": self._release,
@@ -166,9 +163,9 @@ class Session:
                 cursor._run_query(plan, parameters)
             self.note_reading(cursor)
             return
-        if plan.empty:
+        if plan.empty or (plan.point and self.columns.points.run(cursor, plan, parameters)):
             return
-        if self._columns is not None and plan.first not in _SINGLE_WRITES:
+        if self._columns is not None and plan.first not in SINGLE_WRITES:
             self._columns.store.steady.end()
         self.bulk.batches.bring_in()
         if plan.first == "PRAGMA" and self._own_pragma(cursor, plan):
@@ -327,10 +324,14 @@ class Session:
         try:
             yield
         except Exception as error:
-            if plan.statement.sets_changes and self._ran(plan, error):
-                self.changes.ran()
+            self.failed(plan, error)
             raise
         if plan.statement.sets_changes:
+            self.changes.ran()
+
+    def failed(self, plan: Plan, error: Exception) -> None:
+        """SQLite did not run a statement to its end: changes() is what it says, if it began."""
+        if plan.statement.sets_changes and self._ran(plan, error):
             self.changes.ran()
 
     def _ran(self, plan: Plan, error: Exception) -> bool:

@@ -92,9 +92,10 @@ class Writing:
             session.store.steady.end()
             return
         with self._steady():
-            ready = self._point(statement, parameters)
+            ready = self._point(plan, parameters)
             if ready is not None:
                 session.store.steady.keep()
+                plan.point = plan.native and not plan.returns
             else:
                 session.store.steady.end()
                 values = _adapted(parameters) if session.router.looks_at(statement) else ()
@@ -106,7 +107,7 @@ class Writing:
                 self.after(statement, ready)
                 return
             ready = self.make_ready(statement, _adapted(parameters))
-        with session.instead(plan, self._as_run(plan, ready), parameters) as run:
+        with session.instead(plan, self.as_run(plan, ready), parameters) as run:
             cursor._run_native(run, parameters)
         if statement.returning and (own or ready.touched):
             cursor._read_returning()  # COMMIT would end it, and no row can move while it writes
@@ -130,13 +131,12 @@ class Writing:
             session._show_count(cursor, plan, count)
         return count is not None
 
-    def _point(self, statement: Statement, parameters: Any) -> Ready | None:
+    def _point(self, plan: Plan, parameters: Any) -> Ready | None:
         """What SQLite shall run, for the few kinds of statements that need no more than a look at rowids."""
         session = self._session
         if session.bulk.pending or not session.db.in_transaction or session.busy():
             return None
-        with session.changes.kept():
-            return session.router.point(statement, parameters)
+        return session.columns.points.ready(plan, parameters)
 
     def _define(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         begin = self._begins(plan)
@@ -228,7 +228,7 @@ class Writing:
         reads = "select" in plan.text.lower()  # and so may have to be run again: see Session.reads_again
         if not (reads or session.router.looks_at(statement)):
             ready = self.make_ready(statement, ())
-            with session.instead(plan, self._as_run(plan, ready), None) as run:
+            with session.instead(plan, self.as_run(plan, ready), None) as run:
                 count = cursor._run_many(run, rows)
             self.after(statement, ready)
             return count
@@ -251,7 +251,7 @@ class Writing:
                     self.after(statement, ready)
                     return done
                 ready = self.make_ready(statement, _adapted(parameters))
-            with session.instead(plan, self._as_run(plan, ready), parameters) as run:
+            with session.instead(plan, self.as_run(plan, ready), parameters) as run:
                 try:
                     count = cursor._run_many(run, iter((row,)))
                 except UnicodeDecodeError as error:
@@ -338,7 +338,8 @@ class Writing:
             thaw = thaw and not session.bulk.pending
             return session.router.before(statement, parameters, thaw=thaw, sets=sets)
 
-    def _as_run(self, plan: Plan, ready: Ready) -> Plan:
+    def as_run(self, plan: Plan, ready: Ready) -> Plan:
+        """The plan of what SQLite shall run for another."""
         return self._plan(ready.text, plan)
 
     def _plan(self, text: str, plan: Plan) -> Plan:

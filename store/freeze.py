@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -203,8 +203,7 @@ def thaw(table: ColumnTable, rowids: IntArray) -> int:
     return sum(len(hit.positions) for hit in hits)
 
 
-@dataclass(frozen=True, slots=True)
-class Frozen:
+class Frozen(NamedTuple):
     """A live row of a row group: where it stands in the present state of its table."""
 
     table: ColumnTable

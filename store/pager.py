@@ -7,8 +7,7 @@ whatever transaction the connection is in.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import apsw
 import numpy as np
@@ -24,9 +23,9 @@ Blob = bytes | memoryview
 _MEASURED_GROUPS = 4  # each costs one page read per column, at every batch
 
 
-@dataclass(frozen=True, slots=True)
-class RowGroupInfo:
-    """The record of one row group (ROW_GROUPS_DDL in store.format)."""
+class RowGroupInfo(NamedTuple):
+    """The record of one row group (ROW_GROUPS_DDL in store.format). A tuple, as a thawed row makes one anew, in a third
+    of the time that a frozen dataclass takes."""
 
     group_id: int
     row_count: int

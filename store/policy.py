@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 16_384  # rows of a table whose thaws are remembered, about 150 bytes each
 _POINT_ROWS = 1024  # a statement that thaws more rows is no sign that these will be wanted again
 _LONGEST_STAY = 64  # freezes
+_COLD = (0, 0)
 _STEPS = 8  # of the hints' rows: so many changes at least between two looks at a table
 
 
@@ -41,14 +42,18 @@ class Heat:
     def thawed(self, rowids: Sequence[int]) -> None:
         if len(rowids) > _POINT_ROWS:
             return
-        rows = self._rows
         for rowid in rowids:
-            stay, _ = rows.pop(rowid, (0, 0))
-            stay = min(2 * stay, _LONGEST_STAY) or 1
-            rows[rowid] = (stay, stay)
-        if len(rows) > _REMEMBERED:
-            for rowid in list(islice(rows, len(rows) - _REMEMBERED)):
-                del rows[rowid]
+            self.thawed_one(rowid)
+
+    def thawed_one(self, rowid: int) -> None:
+        rows = self._rows
+        stay = min(2 * rows.pop(rowid, _COLD)[0], _LONGEST_STAY) or 1
+        rows[rowid] = (stay, stay)
+        if (
+            len(rows) > _REMEMBERED
+        ):  # not one by one: to find the first of a dict means to pass those that were
+            for oldest in list(islice(rows, _REMEMBERED // 8)):
+                del rows[oldest]
 
     def asked_for(self, rowids: Sequence[int]) -> None:
         """Rows of the row part are in use: of those that were thawed the stay begins anew."""
@@ -131,7 +136,7 @@ class Policy:
         """Of a row group's rows one was asked for, which is gone from there."""
         place = table.schema, table.name
         wear = self._wear.get(place) or self._of(*place)
-        wear.heat.thawed((rowid,))
+        wear.heat.thawed_one(rowid)
         wear.buried += 1
         self._written.setdefault(place, wear)
 

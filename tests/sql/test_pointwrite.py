@@ -13,6 +13,7 @@ import pytest
 import colonnade
 from colonnade.sql.thaw import Thaw
 from colonnade.store.rowpart import RowPart
+from colonnade.writing import Writing
 
 SCHEMA = (
     "CREATE TABLE p(id INTEGER PRIMARY KEY, name TEXT, n INTEGER)",
@@ -293,3 +294,33 @@ def test_another_connection_writes_between_two_transactions(db: colonnade.Connec
     other.close()
     assert db.execute("SELECT n / 1000 FROM p WHERE id IN (80, 81, 82)").fetchall() == [(6,)] * 3
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_in_a_transaction_such_writes_go_the_short_way(
+    db: colonnade.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise AssertionError("the long way")
+
+    writes = [
+        ("INSERT INTO c(p, q, x) VALUES (?, ?, ?)", lambda n: (n, n + 1, 0.5)),
+        ("UPDATE p SET n = n + ? WHERE id = ?", lambda n: (1, n)),
+    ]
+    db.execute("BEGIN")
+    for n in (10, 11):
+        for text, values in writes:
+            db.execute(text, values(n))
+    with monkeypatch.context() as patch:
+        patch.setattr(Writing, "run", refused)
+        for n in range(12, 20):
+            for text, values in writes:
+                assert db.execute(text, values(n)).rowcount == 1
+        with pytest.raises(AssertionError, match="the long way"):
+            db.execute("DELETE FROM p WHERE id = ?", (400,))
+    seen: list[str] = []
+    db.set_trace_callback(seen.append)
+    db.execute("UPDATE p SET n = n + ? WHERE id = ?", (1, 30))
+    db.set_trace_callback(None)
+    assert seen == ["UPDATE p SET n = n + 1 WHERE id = 30"]
+    db.execute("COMMIT")
+    assert db.execute("SELECT count(*) FROM c").fetchone() == (11,)

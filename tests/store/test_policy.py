@@ -124,7 +124,7 @@ def test_heat_remembers_few_rows_and_ignores_statements_about_many() -> None:
     assert not len(heat.hot(100))
     for start in range(0, 40_000, 1000):
         heat.thawed(np.arange(start, start + 1000))
-    assert len(heat.hot(1 << 20)) == 16_384
+    assert 16_384 * 7 // 8 <= len(heat.hot(1 << 20)) <= 16_384
     assert heat.hot(3).tolist() == [39_997, 39_998, 39_999]
 
 
