@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
@@ -36,14 +37,15 @@ def main() -> int:
     options = parser.parse_args()
     counts, differences, started = Counts(), 0, time.perf_counter()
     seeds = range(options.seed, options.seed + options.count)
-    with get_context("forkserver").Pool(options.jobs) as pool:
-        for mine, difference in pool.imap(partial(tried, seconds=options.shrink), seeds, chunksize=5):
+    with ProcessPoolExecutor(options.jobs, get_context("forkserver")) as pool:  # it says if a process was killed
+        for mine, difference in pool.map(partial(tried, seconds=options.shrink), seeds, chunksize=5):
             counts.add(mine)
             if not difference:
                 continue
             differences += 1
             print(difference, end="\n\n", flush=True)
             if not options.keep_going:
+                pool.shutdown(wait=False, cancel_futures=True)
                 break
     print(counts.report())
     print(f"{counts.sequences} sequences in {time.perf_counter() - started:.1f} s, {differences} differences")

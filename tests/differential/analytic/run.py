@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
@@ -34,13 +35,14 @@ def main() -> int:
     options = parser.parse_args()
     counts, differences, started = Counts(), 0, time.perf_counter()
     seeds = range(options.seed, options.seed + -(-options.count // QUERIES))
-    with get_context("forkserver").Pool(options.jobs) as pool:
-        for mine, texts in pool.imap(partial(_run, seconds=options.shrink), seeds):
+    with ProcessPoolExecutor(options.jobs, get_context("forkserver")) as pool:  # it says if a process was killed
+        for mine, texts in pool.map(partial(_run, seconds=options.shrink), seeds):
             counts.add(mine)
             differences += len(texts)
             for text in texts:
                 print(text, end="\n\n", flush=True)
             if texts and not options.keep_going:
+                pool.shutdown(wait=False, cancel_futures=True)
                 break
     print(counts.report())
     print(f"{counts.total} queries in {time.perf_counter() - started:.1f} s, {differences} differences")
