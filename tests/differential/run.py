@@ -37,7 +37,9 @@ def main() -> int:
     options = parser.parse_args()
     counts, differences, started = Counts(), 0, time.perf_counter()
     seeds = range(options.seed, options.seed + options.count)
-    with ProcessPoolExecutor(options.jobs, get_context("forkserver")) as pool:  # it says if a process was killed
+    with ProcessPoolExecutor(
+        options.jobs, get_context("forkserver")
+    ) as pool:  # it says if a process was killed
         for mine, difference in pool.map(partial(tried, seconds=options.shrink), seeds, chunksize=5):
             counts.add(mine)
             if not difference:

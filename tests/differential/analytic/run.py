@@ -35,7 +35,9 @@ def main() -> int:
     options = parser.parse_args()
     counts, differences, started = Counts(), 0, time.perf_counter()
     seeds = range(options.seed, options.seed + -(-options.count // QUERIES))
-    with ProcessPoolExecutor(options.jobs, get_context("forkserver")) as pool:  # it says if a process was killed
+    with ProcessPoolExecutor(
+        options.jobs, get_context("forkserver")
+    ) as pool:  # it says if a process was killed
         for mine, texts in pool.map(partial(_run, seconds=options.shrink), seeds):
             counts.add(mine)
             differences += len(texts)
