@@ -194,12 +194,6 @@ class ChunkReader:
         self._decoder = decoder_for(encoding_id, self.kind, view[params_at : self._blocks_at])
 
     @property
-    def form(self) -> tuple[object, ...] | None:
-        """Of narrowed values what has to be the same in another chunk for both to become one NarrowColumn, else None.
-        Texts would have to be copied."""
-        return None if self.narrowed is None else self.narrowed.form
-
-    @property
     def holds(self) -> bool:
         """Whether its values are at hand."""
         return self._held is not None or self.narrowed is not None

@@ -136,7 +136,7 @@ class ColumnScan(Iterator[RowBatch]):
         self._table, self._with_rowids = table, 0 in column_ids
         wish = Wish([column_id for column_id in column_ids if column_id], filters, table.rowid_column)
         state = table.state()
-        groups = [group for group in state.groups if group.live_count and self._may_match(conditions, group)]
+        groups = _that_may_match(table, conditions, [group for group in state.groups if group.live_count])
         table.counters.groups_skipped += len(state.groups) - len(groups)
         pieces = [_piece(group, state.tombstones.get(group.group_id)) for group in groups]
         self._pipeline: Pipeline | None = None
@@ -247,12 +247,19 @@ class ColumnScan(Iterator[RowBatch]):
     def __del__(self) -> None:
         self.close()
 
-    def _may_match(self, conditions: Sequence[Condition], group: RowGroupInfo) -> bool:
-        for condition in conditions:
-            zone = self._table.zones(condition.column_id or self._table.rowid_column).get(group.group_id)
-            if zone is not None and not condition.zone_may_match(zone, group.row_count):
-                return False
-        return True
+
+def _that_may_match(
+    table: ColumnTable, conditions: Sequence[Condition], groups: list[RowGroupInfo]
+) -> list[RowGroupInfo]:
+    """The row groups that zone maps do not rule out."""
+    for condition in conditions:
+        zones = table.zones(condition.column_id or table.rowid_column)
+        groups = [
+            group
+            for group in groups
+            if (zone := zones.get(group.group_id)) is None or condition.zone_may_match(zone, group.row_count)
+        ]
+    return groups
 
 
 class _Chunks:
@@ -264,16 +271,17 @@ class _Chunks:
         self._scanned = [*wish.filtered(), *wish.others(rowids=False)]
         self.columns = len(self._scanned)
         table.store.cache.columns.use(table.names.key, self._scanned)
+        self._known = table.store.cache.columns
 
     def form(self, group: RowGroupInfo) -> tuple[object, ...] | None:
         """How the chunks of a row group are held, which is the same where columns can follow each other; None where
         some is not at hand, or there is nothing to read."""
         found = []
         for column_id in self._scanned:
-            chunk = self._table.store.cache.columns.get(self._table.names.key, group.group_id, column_id)
-            if chunk is None or chunk.form is None:
+            chunk = self._known.get(self._table.names.key, group.group_id, column_id)
+            if chunk is None or chunk.narrowed is None:
                 return None
-            found.append(chunk.form)
+            found.append(chunk.narrowed.form)
         return tuple(found) or None
 
     def read(self, group: RowGroupInfo, column_ids: Sequence[int]) -> dict[int, Blob | ChunkReader]:

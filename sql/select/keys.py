@@ -143,10 +143,10 @@ def grouped(vectors: Sequence[Vector], count: int) -> Groups:
 def _compact(codes: IntArray, width: int) -> Groups:
     count = len(codes)
     if count and (codes[1:] >= codes[:-1]).all():  # as keys of tables often are
-        begins = np.flatnonzero(codes[1:] != codes[:-1]) + 1
+        new = codes[1:] != codes[:-1]
         numbers = np.zeros(count, np.int64)
-        numbers[begins] = 1
-        return Groups(np.cumsum(numbers), np.concatenate([[0], begins]))
+        np.cumsum(new, out=numbers[1:])
+        return Groups(numbers, np.concatenate([[0], np.flatnonzero(new) + 1]))
     if width <= 8 * count + 1024:
         firsts = np.full(width, -1, np.int64)
         firsts[codes[::-1]] = np.arange(count - 1, -1, -1)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.sql.isotext import narrow_text
+from colonnade.store.encodings.base import empty
 from colonnade.store.values import (
     EXACT_INT,
     INT64_MAX,
@@ -103,7 +104,7 @@ class Vector:
         whole = None
         if self._whole is not None:
             whole = partial(_taken, self, places)
-        return Vector(self.kind, self.data.take(places), whole, truth=self.truth)
+        return Vector(self.kind, _picked(self.data, places), whole, truth=self.truth)
 
     def filter(self, mask: pa.Array) -> Vector:
         """The values where the mask is true."""
@@ -123,6 +124,20 @@ class Vector:
         if not self.data.null_count:
             return np.ones(len(self.data), bool)
         return np.asarray(self.data.is_valid().to_numpy(zero_copy_only=False), bool)
+
+
+_PLAIN = {pa.int64(): np.int64, pa.float64(): np.float64, pa.int32(): np.int32, pa.date32(): np.int32}
+
+
+def _picked(data: pa.Array, places: pa.Array) -> pa.Array:
+    """data.take(places), of numbers without NULL in half of the time."""
+    dtype = _PLAIN.get(data.type)
+    if dtype is None or data.null_count or places.null_count or not len(data):
+        return data.take(places)
+    values = np.frombuffer(data.buffers()[1], dtype)[data.offset : data.offset + len(data)]
+    picked = empty(len(places), dtype)
+    values.take(places.to_numpy(), out=picked, mode="clip")
+    return pa.Array.from_buffers(data.type, len(picked), [None, pa.py_buffer(picked)])
 
 
 def _taken(vector: Vector, places: pa.Array) -> pa.Array:

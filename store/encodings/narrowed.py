@@ -75,7 +75,7 @@ class Narrowed(Protocol):
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What is the same in all parts of a column."""
+        """What has to be the same in two chunks for both to become parts of one column."""
 
     def array(self, numbers: Numbers) -> pa.Array:
         """The values that these of its distances stand for."""
