@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from colonnade.finding import Finding
 from colonnade.owing import Owing
 from colonnade.plan import Plan
 from colonnade.points import Points
@@ -50,6 +51,7 @@ class ColumnSide:
             unseen=session.changes.kept,
         )
         self.points = Points(session)
+        self.router.finder = Finding(session)
         self.writing = Writing(session)
         self.owing = Owing(session)
         self.texts = Texts(session)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from colonnade.batches import adapt_value, appended, may_append, query_target, turn_to_column_format
+from colonnade.errors import is_interrupt
 from colonnade.loader.immediate import BatchInsert, Target
 from colonnade.parameters import bindable
 from colonnade.plan import Plan
@@ -45,7 +46,7 @@ def insert_vectors(
     """Insert the rows of an INSERT … SELECT; how many these are. None: nothing was done, and it is SQLite's.
 
     source  the query by itself
-    Raises  what ends a statement that is interrupted, and then the transaction too, as in SQLite
+    Raises  what ends a statement that is interrupted
     """
     copy = Copy(session, plan.statement)
     if not (copy.possible and copy.run(source, parameters)):
@@ -89,14 +90,6 @@ def _exists(session: Session, made: Made) -> bool:
         return True
 
 
-def is_interrupt(error: Exception) -> bool:
-    """Whether it ends a statement that `interrupt` or a progress handler has stopped."""
-    return (
-        isinstance(error, apsw.InterruptError)
-        or getattr(error, "sqlite_errorcode", None) == apsw.SQLITE_INTERRUPT
-    )
-
-
 class Copy:
     """The rows of one statement.
 
@@ -122,15 +115,12 @@ class Copy:
 
     def run(self, source: Plan, parameters: Any) -> bool:
         """Insert the rows of the query; false: nothing was done."""
-        db = self._session.db
         try:
             return self._session.columns.queries.write(source, parameters, self._all_or_none)
         except Exception as error:  # whatever else it is, SQLite says it of the program's own text
-            if not is_interrupt(error):
-                return False
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+            if is_interrupt(error):
+                raise
+            return False
 
     def ready(self, text: str) -> Ready:
         """What is to be looked after, as if `text` had inserted the rows."""
@@ -160,6 +150,8 @@ class Copy:
         rows = (RowBatch(len(batch[0]), tuple(map(to_column, batch))) for batch in answer.batches)
         first = next(rows, None)
         if first is None:
+            if self._target().table.autoincrement:
+                raise _Unsound  # SQLite counts from 0 on in sqlite_sequence then
             return
         table = self._target().table
         size = self._session.store.batch_rows(table.name, table.schema, first.byte_count / first.row_count)

@@ -143,3 +143,9 @@ def undecodable(error: UnicodeDecodeError, columns: Sequence[str]) -> Operationa
     text = bytes(error.object).decode("utf-8", "replace")
     name = f" '{columns[0]}'" if len(columns) == 1 else ""
     return OperationalError(f"Could not decode to UTF-8 column{name} with text '{text}'")
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether it ends a statement that `interrupt` or a progress handler has stopped."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, apsw.InterruptError) or code == apsw.SQLITE_INTERRUPT

@@ -77,9 +77,31 @@ def values(parameters: Iterable[Any]) -> Iterator[Any]:
         yield _bound(number, value)
 
 
+class AdaptedNames(Mapping[str, Any]):
+    """Named values, each adapted when it is asked for: a mapping may make them up.
+
+    given  the mapping
+    """
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self.given = given
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.given[name]
+        return value if isinstance(value, NATIVE) else convert_binding(None, 1, value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.given)
+
+    def __len__(self) -> int:
+        return len(self.given)
+
+
 def stored_values(parameters: Any) -> Any:
     """What SQLite stores for the parameters of one statement: a tuple, or a dict by name, of int, float, str, bytes
     and None; None instead for a mapping that is no dict, and may have no values but those it is asked for."""
+    if type(parameters) is AdaptedNames:
+        parameters = parameters.given
     if type(parameters) is dict:
         return {name: _stored(_bound(1, value)) for name, value in parameters.items()}
     if isinstance(parameters, Mapping):

@@ -86,6 +86,13 @@ class Queries:
         """Whether `write` may be for the rows of a query, as far as can be told without a look at its parameters."""
         return self._takes(plan)
 
+    def may_find(self, plan: Plan, parameters: Any) -> bool:
+        """The same with a look at its parameters: it is no look-up, and was not refused before."""
+        values = stored_values(parameters) if self._takes(plan) else None
+        if values is None or _kinds(values) in plan.refused:
+            return False
+        return not self._is_look_up(plan, parameters, values)
+
     def _use(self, plan: Plan, parameters: Any, run: Callable[[Any], bool]) -> bool:
         """Runs a query, if it is one for here; whether it did.
 
@@ -113,7 +120,7 @@ class Queries:
 
     def heading(self, explained: Plan, parameters: Any) -> str | None:
         """What EXPLAIN QUERY PLAN says of a query beside SQLite's own words."""
-        text = _EXPLAINED.sub("", explained.text, count=1)
+        text = as_explained(explained.text)
         if text == explained.text:
             return None
         return self._heading(Plan(text), parameters, self.answer)
@@ -229,6 +236,11 @@ class Queries:
         watch = self._session.connection._watch
         if self._session.db.is_interrupted or (watch is not None and watch.stops()):
             raise coded(OperationalError, "interrupted", apsw.SQLITE_INTERRUPT)
+
+
+def as_explained(text: str) -> str:
+    """What an EXPLAIN QUERY PLAN explains; any other text as it is."""
+    return _EXPLAINED.sub("", text, count=1)
 
 
 def _given(first: Any, found: Answer, guard: apsw.Cursor) -> Iterator[Any]:

@@ -11,7 +11,8 @@ import apsw
 
 from colonnade.batches import batch_target, query_target
 from colonnade.defining import define
-from colonnade.parameters import bindable, warn_of_names
+from colonnade.errors import is_interrupt
+from colonnade.parameters import AdaptedNames, bindable, warn_of_names
 from colonnade.plan import READING, Plan
 from colonnade.rows import BUSY
 from colonnade.sql import statistics
@@ -20,7 +21,7 @@ from colonnade.sql.made import made_table
 from colonnade.sql.objects import fold
 from colonnade.sql.route import Ready
 from colonnade.sql.sets import SetWrite
-from colonnade.sql.statement import Statement
+from colonnade.sql.statement import Statement, parse
 from colonnade.sql.writeplan import NotThawable
 from colonnade.store.errors import IntegrityError
 from colonnade.types import NATIVE, convert_binding
@@ -41,6 +42,22 @@ class Writing:
 
     def run(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         """Run one statement."""
+        with self._interruptible():
+            self._run_one(cursor, plan, parameters)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """A write that is interrupted ends the transaction too (sqlite.org/c3ref/interrupt.html), also where what was
+        stopped was no statement of SQLite's that writes."""
+        try:
+            yield
+        except Exception as error:
+            db = self._session.db
+            if is_interrupt(error) and db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _run_one(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         session, statement = self._session, plan.statement
         session.let_go(cursor)
         special = _SPECIAL.get(statement.verb)
@@ -184,11 +201,16 @@ class Writing:
 
     def _vectorised(self, explained: Plan, parameters: Any) -> str | None:
         """What EXPLAIN QUERY PLAN says of the query of a statement, or of the rows that it writes."""
-        queries = self._session.columns.queries
-        if explained.statement.inner in READING:
+        from colonnade.queries import as_explained  # who only writes starts faster without queries
+
+        queries, statement = self._session.columns.queries, explained.statement
+        if statement.inner in READING:
             return queries.heading(explained, parameters)
         source = self._source(explained)
-        return None if source is None else queries.heading_to_write(source, parameters)
+        if source is not None:
+            return queries.heading_to_write(source, parameters)
+        search = self._session.router.search(parse(as_explained(explained.text)), parameters)
+        return None if search is None else queries.heading_to_write(Plan(search), parameters, settled=False)
 
     def _set_wise(self, plan: Plan, write: SetWrite, parameters: Any) -> int | None:
         """Run a statement on all of its rows at once; how many rows it changed, None where that cannot be done."""
@@ -217,6 +239,10 @@ class Writing:
 
     def run_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
+        with self._interruptible():
+            return self._run_each(cursor, plan, rows)
+
+    def _run_each(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         session, statement = self._session, plan.statement
         session.let_go(cursor)
         with cursor._lent(BUSY):
@@ -384,25 +410,8 @@ def _supplied(cursor: Cursor, rows: Iterator[Any]) -> Iterator[Any]:
 def _adapted(parameters: Any) -> Any:
     """The values as they will be bound."""
     if isinstance(parameters, Mapping):
-        return _AdaptedNames(parameters)
+        return AdaptedNames(parameters)
     return tuple(
         value if isinstance(value, NATIVE) else convert_binding(None, place, value)
         for place, value in enumerate(parameters, 1)
     )
-
-
-class _AdaptedNames(Mapping[str, Any]):
-    """Named values, each adapted when it is asked for: a mapping may make them up."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-
-    def __getitem__(self, name: str) -> Any:
-        value = self._values[name]
-        return value if isinstance(value, NATIVE) else convert_binding(None, 1, value)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)

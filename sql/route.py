@@ -15,23 +15,24 @@ from dataclasses import dataclass
 import apsw
 
 from colonnade.sql.effects import Effect, Place, Reach, replaces_rows
+from colonnade.sql.finding import Finder
 from colonnade.sql.indexes import forget_keys, is_plain_key, on_row_part, remember_spelling
+from colonnade.sql.plans import Planned, Plans
 from colonnade.sql.pointwrite import Points
 from colonnade.sql.redefine import moves_references, renames, stays_covered
 from colonnade.sql.schema import Schema, fold, read_schema
-from colonnade.sql.sets import SetPlan, SetWrite, plan_set
+from colonnade.sql.sets import SetWrite
 from colonnade.sql.shown import home_of
 from colonnade.sql.splice import spliced
 from colonnade.sql.statement import CACHED_CHARACTERS, Statement, Target, parse
 from colonnade.sql.thaw import ManyRows, Params, Settings, Thaw
 from colonnade.sql.tokens import quote
-from colonnade.sql.writeplan import NotThawable, WritePlan, plan_write
+from colonnade.sql.writeplan import NotThawable
 from colonnade.store.database import Store
 from colonnade.store.merge import compact
 from colonnade.store.table import ColumnTable
 
 _CACHED_DECISIONS = 512
-_PLANS_KEPT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Router:
     foreign_keys     whether the connection enforces them
     storage_format   "auto", "row" or "column"
     unseen           around statements that the program must not see in its counters of changes
+    finder           what finds rows by vectorised queries; set by whoever has them
 
     Restoring does not change what a table holds. In autocommit mode it is a transaction of its own before
     the statement's: should the statement fail, the tables are in row format, with the same rows.
@@ -78,7 +80,8 @@ class Router:
         self._unseen = unseen
         self._schemas: dict[str, tuple[int, Schema]] = {}
         self._decisions: dict[tuple[object, ...], list[Place]] = {}
-        self._plans: dict[tuple[object, ...], tuple[WritePlan | None, SetPlan | None]] = {}
+        self._plans = Plans()
+        self.finder: Finder | None = None
         self._points = Points(store)
         self._places: dict[tuple[object, ...], Place | None] = {}
         self._texts: dict[tuple[str, str, str], str] = {}
@@ -159,23 +162,18 @@ class Router:
         if place is None:
             return None
         schema = self.schema(place[0])
-        named = isinstance(params, Mapping)
-        key = (statement.text, named, self._foreign_keys(), self._schemas[place[0]][0], place)
-        if key not in self._plans:
-            if len(self._plans) >= _PLANS_KEPT:
-                self._plans.clear()
-            self._plans[key] = self._plan(statement, schema, place[1], named)
-        plan, set_plan = self._plans[key]
+        plan, set_plan = self._planned(statement, place, named=isinstance(params, Mapping))
         if plan is None:
             return None
-        settings = Settings(self._foreign_keys(), self._violations_counted(), self._triggered(schema))
+        counted, triggered = self._violations_counted(), self._triggered(schema)
+        settings = Settings(self._foreign_keys(), counted, triggered, self.finder)
         write = None
         if sets and set_plan is not None:
-            write = SetWrite(self._store, set_plan, statement, params)
-            write = write if write.suits(counted=settings.counted) else None
+            write = SetWrite(self._store, set_plan, statement, params, self.finder)
+            write = write if write.suits(counted=counted) else None
         thaw, column_table = Thaw(self._store, schema, settings), self._store.table(place[1], place[0])
         at_once = None if column_table is None else Ready(statement.text, (column_table,), write, place)
-        if write is not None and (plan.deletes or plan.once):
+        if write is not None and (plan.deletes or write.brings_few):
             return at_once
         if plan.once:
             return None
@@ -203,22 +201,26 @@ class Router:
             return statement.text
         key = statement.text, place[0], table.rows_name
         if key not in self._texts:
-            if len(self._texts) >= _PLANS_KEPT:
+            if len(self._texts) >= _CACHED_DECISIONS:
                 self._texts.clear()
             self._texts[key] = spliced(statement, place[0], table.rows_name)
         return self._texts[key]
 
-    def _plan(
-        self, statement: Statement, schema: Schema, name: str, named: bool
-    ) -> tuple[WritePlan | None, SetPlan | None]:
-        table, enforced = schema.table(name), self._foreign_keys()
-        if table is None or fold(name) in self._triggered(schema):
-            return None, None
-        try:
-            plan = plan_write(statement, table, schema, foreign_keys=enforced, named=named)
-        except NotThawable:
-            return None, None
-        return plan, plan_set(statement, schema, plan, named=named, foreign_keys=enforced)
+    def _planned(self, statement: Statement, place: Place, *, named: bool) -> Planned:
+        schema = self.schema(place[0])
+        version, triggered = self._schemas[place[0]][0], self._triggered(schema)
+        settings = Settings(self._foreign_keys(), counted=False, triggered=triggered)
+        return self._plans.of(statement, schema, place[1], settings, version=version, named=named)
+
+    def search(self, statement: Statement, params: Params) -> str | None:
+        """The query that finds the rows that an UPDATE or DELETE changes, if there is need of one."""
+        place = self._place(statement.target)
+        if place is None or statement.change is None or self._store.table(place[1], place[0]) is None:
+            return None
+        plan, set_plan = self._planned(statement, place, named=isinstance(params, Mapping))
+        if set_plan is not None:
+            return set_plan.unordered if set_plan.looks_for_rows else None
+        return None if plan is None else plan.query
 
     def _triggered(self, schema: Schema) -> frozenset[str]:
         """The folded names of what has triggers."""

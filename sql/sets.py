@@ -2,9 +2,10 @@
 
 For a DELETE of any number of rows (`sql.deletes`), and for an UPDATE of so many that to bring them into the row part
 would cost more than to go over the row groups. Only where nothing has to be looked at row by row: no RETURNING, no
-trigger, for a DELETE no row that refers to one that goes, and for an UPDATE no column of a key. SQLite evaluates the
-statement's own clauses over the virtual table, and sees the table as it was until all is known; then everything
-changes at once. Memory of an UPDATE: the new values of the row groups that the scan stands in.
+trigger, for a DELETE no row that refers to one that goes, and for an UPDATE no column of a key. The rows that match,
+and their new values, are those of a query: a vectorised one if possible, else SQLite evaluates the statement's own
+clauses over the virtual table. It sees the table as it was until all is known; then everything changes at once. Memory
+of an UPDATE: the new values of the row groups that the scan stands in.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from colonnade.sql.affinity import apply_affinity
 from colonnade.sql.checks import bulk_reason, check_batch
 from colonnade.sql.deletes import Delete
+from colonnade.sql.finding import Finder
 from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
 from colonnade.sql.rowidrange import Bound, rowid_range
 from colonnade.sql.splice import Pieces, highest_parameter, spliced
@@ -32,7 +34,10 @@ from colonnade.store.database import Store
 from colonnade.store.pager import RowGroupInfo
 from colonnade.store.regroup import Regrouping
 from colonnade.store.table import ColumnTable
-from colonnade.store.values import Column, IntArray, Kind, RowBatch, concat_columns, from_python
+from colonnade.store.values import Column, IntArray, Kind, RowBatch, concat_columns, from_python, to_python
+
+if TYPE_CHECKING:
+    from colonnade.sql.select import Answer
 
 _READ_ROWS = 16_384  # rows that are Python objects at a time
 
@@ -45,7 +50,8 @@ class SetPlan:
     deletes     else it is an UPDATE
     once        `query` may find other rows when it is evaluated again
     columns     that are assigned, as TableDef spells them, each once
-    query       SELECT of the rowids that match and of the new values
+    query       SELECT of the rowids that match and of the new values, in the order of rowids
+    unordered   the same for a vectorised query, which reads a table in that order
     all_rows    it is a DELETE of all rows
     bounds      the range of rowids that alone says which rows `query` would find, if that is so
     parameters  how many values `query` takes, and the whole text, if they come by position
@@ -60,12 +66,18 @@ class SetPlan:
     once: bool
     columns: tuple[str, ...]
     query: str
+    unordered: str
     all_rows: bool
     bounds: tuple[Bound, ...]
     parameters: tuple[int, int]
     children: tuple[tuple[TableDef, ForeignKeyDef], ...]
     has_parents: bool
     was_read: bool = False
+
+    @property
+    def looks_for_rows(self) -> bool:
+        """Whether `query` has to be asked which rows match."""
+        return not (self.all_rows or self.bounds)
 
 
 def plan_set(
@@ -91,6 +103,11 @@ def plan_set(
         columns = tuple(found)
         query = _update_query(statement, change, table, pieces, list(found.values()))
     assert query is not None
+    unordered, ordered = query, ""
+    if not deletes:
+        target = statement.target
+        assert target is not None
+        ordered = f"\nORDER BY {quote(change.alias or target.name)}.{_rowid(table)}"
     all_rows = deletes and change.where is None and change.order is None
     counts = (0, 0)
     if not named:
@@ -102,7 +119,8 @@ def plan_set(
         deletes,
         plan.once,
         columns,
-        query,
+        query + ordered,
+        unordered,
         all_rows,
         plan.bounds,
         counts,
@@ -144,7 +162,7 @@ def _update_query(
     where = "" if change.where is None else pieces.cut(change.where, pieces.behind(change.where))
     values = ", ".join([rowid, *(f"({text}\n)" for text in expressions)])
     sources = f"{statement.text[target.start : target.stop]} AS {alias}"
-    return f"{pieces.cut(0, change.verb)} SELECT {values} FROM {sources} {where}\nORDER BY {rowid}"
+    return f"{pieces.cut(0, change.verb)} SELECT {values} FROM {sources} {where}"
 
 
 def _rowid(table: TableDef) -> str:
@@ -153,16 +171,37 @@ def _rowid(table: TableDef) -> str:
     return visible_rowid([column.name for column in table.columns]) or "rowid"
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows that match, each rowid once; for an UPDATE with their new values, in the order of rowids.
+
+    rowids  (n,) int64, its own
+    values  for each column assigned n values, no affinity applied
+    """
+
+    rowids: IntArray
+    values: list[Column]
+
+
 class SetWrite:
     """One statement to be run set-wise. Raises NotThawable, before anything was changed, where it cannot be."""
 
-    def __init__(self, store: Store, plan: SetPlan, statement: Statement, params: Any) -> None:
+    def __init__(
+        self, store: Store, plan: SetPlan, statement: Statement, params: Any, finder: Finder | None = None
+    ) -> None:
         self._store, self._db, self._plan = store, store.db, plan
-        self._statement, self._params = statement, params
+        self._statement, self._params, self._finder = statement, params, finder
         table = store.table(plan.table.name, plan.table.schema)
         if table is None:
             raise NotThawable("a table in row format")
         self._table = table
+        # An UPDATE of rows that a vectorised query will probably find, as of those that may be asked for only once,
+        # finds out here how many they are.
+        self.brings_few = plan.once or (not plan.deletes and self._likely())
+
+    def _likely(self) -> bool:
+        finder, plan = self._finder, self._plan
+        return finder is not None and plan.looks_for_rows and finder.likely(plan.unordered, self._values())
 
     def suits(self, *, counted: bool) -> bool:
         """Whether the tables are so now that the statement can run set-wise.
@@ -186,10 +225,41 @@ class SetWrite:
         try:
             with self._db:
                 self._have_it_read()
-                count = self._delete() if self._plan.deletes else self._update()
+                count = self._run()
         except (apsw.SQLError, apsw.BindingsError, UnicodeDecodeError) as error:
             raise NotThawable(str(error)) from None
         return count
+
+    def _run(self) -> int:
+        plan = self._plan
+        if plan.deletes:
+            delete = Delete(self._store, plan.schema, plan.table, plan.children)
+            if plan.all_rows and delete.may_take_all():
+                return delete.all()
+            span = rowid_range(plan.bounds, self._params) if plan.bounds else None
+            if span is not None:
+                return delete.span(*span)
+        count: list[int] = []
+
+        def use(answer: Answer) -> None:
+            with self._db:
+                count.append(self._change(_of_vectors(answer)))
+
+        if self._finder is not None and self._finder.find(plan.unordered, self._values(), use):
+            return count[-1]
+        return self._change(self._found())
+
+    def _change(self, found: Iterator[Found]) -> int:
+        """Changes the rows that match; how many these are."""
+        if not self._plan.deletes:
+            return self._update(found)
+        delete = Delete(self._store, self._plan.schema, self._plan.table, self._plan.children)
+        return delete.rows(some.rowids for some in found)
+
+    def _values(self) -> Any:
+        """The parameters of the query."""
+        params = self._params
+        return params if isinstance(params, Mapping) else tuple(params)[: self._plan.parameters[0]]
 
     def _have_it_read(self) -> None:
         """SQLite itself looks at a text first: an aggregate in SET is an error, though not in a SELECT."""
@@ -198,77 +268,80 @@ class SetWrite:
             self._db.execute(f"EXPLAIN {text}", self._params)
             self._plan.was_read = True
 
-    def _found(self) -> Iterator[list[list[Any]]]:
-        """What the query gives, as columns, some rows at a time: one flat list, as many tuples at once would have
-        the garbage collector look at all of them again and again."""
+    def _found(self) -> Iterator[Found]:
+        """What SQLite finds, some rows at a time: one flat list, as many tuples at once would have the garbage
+        collector look at all of them again and again."""
         width = 1 + len(self._plan.columns)
-        params = self._params
-        values = params if isinstance(params, Mapping) else tuple(params)[: self._plan.parameters[0]]
         cursor = self._db.cursor()
         try:
-            cursor.execute(self._plan.query, values)
+            cursor.execute(self._plan.query, self._values())
             while flat := list(chain.from_iterable(islice(cursor, _READ_ROWS))):
-                yield [flat[at::width] for at in range(width)]
+                rowids, *values = (flat[at::width] for at in range(width))
+                yield Found(np.array(rowids, np.int64), list(map(from_python, values)))
         finally:
             cursor.close(True)
 
-    def _delete(self) -> int:
-        plan = self._plan
-        delete = Delete(self._store, plan.schema, plan.table, plan.children)
-        if plan.all_rows and delete.may_take_all():
-            return delete.all()
-        span = rowid_range(plan.bounds, self._params) if plan.bounds else None
-        if span is not None:
-            return delete.span(*span)
-        return delete.rows(np.array(rowids, np.int64) for (rowids,) in self._found())
-
     # --- UPDATE ----------------------------------------------------------------------------------------------
 
-    def _update(self) -> int:
-        found = self._found()
-        if not self._plan.once:
+    def _update(self, found: Iterator[Found]) -> int:
+        if not self.brings_few:  # those are not for here
             return self._update_many(found)
-        first, second = next(found, None), next(found, None)
-        if first is None:
-            return 0
-        if second is None and len(first[0]) <= self.few:
-            self._table.thaw(np.array(first[0], np.int64))
-            self._update_hot(list(zip(*first, strict=True)))
-            return len(first[0])
-        return self._update_many(chain([first], [] if second is None else [second], found))
+        held: list[Found] = []
+        count = 0
+        for some in found:
+            held.append(some)
+            count += len(some.rowids)
+            if count > self.few:
+                return self._update_many(chain(held, found))
+        for some in held:
+            self._table.thaw(some.rowids)
+            self._update_hot(some)
+        return count
 
-    def _update_many(self, found: Iterable[list[list[Any]]]) -> int:
+    def _update_many(self, found: Iterable[Found]) -> int:
         table, definition = self._table, self._plan.table
         groups, regrouping, count = table.groups(), Regrouping(table), 0
         news = _NewValues(self._db, table, definition, self._plan.columns, regrouping)
-        hot: list[tuple[Any, ...]] = []
-        for rowids, *values in found:
-            count += len(rowids)
-            numbers = np.array(rowids, np.int64)
+        hot: list[Found] = []
+        for some in found:
+            count += len(some.rowids)
             columns = [
-                apply_affinity(from_python(part), definition.column(name).affinity)
-                for name, part in zip(self._plan.columns, values, strict=True)
+                apply_affinity(values, definition.column(name).affinity)
+                for name, values in zip(self._plan.columns, some.values, strict=True)
             ]
-            frozen = np.zeros(len(rowids), bool)
+            frozen = np.zeros(len(some.rowids), bool)
             for group in groups:
-                positions, among = table.look_up(group).positions(numbers)
+                if group.last_rowid < some.rowids[0] or group.first_rowid > some.rowids[-1]:
+                    continue
+                positions, among = table.look_up(group).positions(some.rowids)
                 if len(among):
                     news.add(group, positions, [column.take(among) for column in columns])
                     frozen[among] = True
-            hot += [(rowids[at], *(part[at] for part in values)) for at in np.flatnonzero(~frozen).tolist()]
-            news.flush(int(numbers[-1]))
+            left = np.flatnonzero(~frozen)
+            if len(left):
+                hot.append(Found(some.rowids[left], [values.take(left) for values in some.values]))
+            news.flush(int(some.rowids[-1]))
         news.flush(None)
         regrouping.finish()
-        self._update_hot(hot)
+        for some in hot:
+            self._update_hot(some)
         return count
 
-    def _update_hot(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Gives rows of the row part, each a rowid and its new values, these values."""
-        if rows:
-            assigned = ", ".join(f"{quote(name)} = ?{at}" for at, name in enumerate(self._plan.columns, 2))
-            rows_table = f"{quote(self._table.schema)}.{quote(self._table.rows_name)}"
-            sql = f"UPDATE {rows_table} SET {assigned} WHERE {_rowid(self._plan.table)} = ?1"
-            self._db.executemany(sql, rows)
+    def _update_hot(self, rows: Found) -> None:
+        """Gives rows of the row part their new values."""
+        assigned = ", ".join(f"{quote(name)} = ?{at}" for at, name in enumerate(self._plan.columns, 2))
+        rows_table = f"{quote(self._table.schema)}.{quote(self._table.rows_name)}"
+        sql = f"UPDATE {rows_table} SET {assigned} WHERE {_rowid(self._plan.table)} = ?1"
+        values = zip(rows.rowids.tolist(), *map(to_python, rows.values), strict=True)
+        self._db.executemany(sql, values)
+
+
+def _of_vectors(answer: Answer) -> Iterator[Found]:
+    from colonnade.sql.select.vector import to_column  # who only writes starts faster without queries
+
+    for batch in answer.batches:
+        rowids, *values = map(to_column, batch)
+        yield Found(np.array(rowids.data.to_numpy(), np.int64), values)
 
 
 class _NewValues:

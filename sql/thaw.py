@@ -14,12 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import numpy as np
 
 from colonnade.sql.affinity import apply_affinity
+from colonnade.sql.finding import Finder
 from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
 from colonnade.sql.pointwrite import is_by_rowid
 from colonnade.sql.tokens import quote
@@ -42,6 +43,9 @@ from colonnade.store.values import (
     sorted_distinct,
 )
 
+if TYPE_CHECKING:
+    from colonnade.sql.select import Answer
+
 Params = Sequence[Any] | Mapping[str, Any]
 _NO_ACTIONS = frozenset({"NO ACTION", "RESTRICT"})
 _NO_ROWS = np.zeros(0, np.int64)
@@ -58,11 +62,13 @@ class Settings:
     foreign_keys  whether the connection enforces them
     counted       whether violations of deferred foreign keys are counted in this transaction
     triggered     folded names of the tables with triggers
+    finder        vectorised queries, if there are any
     """
 
     foreign_keys: bool
     counted: bool
     triggered: frozenset[str] = frozenset()
+    finder: Finder | None = None
 
 
 class Thaw:
@@ -74,7 +80,7 @@ class Thaw:
     def __init__(self, store: Store, schema: Schema, settings: Settings) -> None:
         self._store, self._db, self._schema = store, store.db, schema
         self._foreign_keys, self._counted = settings.foreign_keys, settings.counted
-        self._triggered = settings.triggered
+        self._triggered, self._finder = settings.triggered, settings.finder
         self._rows: dict[str, list[IntArray]] = {}
         self._seen: dict[str, set[int]] = {}
         self.touched: dict[str, ColumnTable] = {}
@@ -110,11 +116,7 @@ class Thaw:
             rows = [row]
         elif plan.query is not None:
             values = params if isinstance(params, Mapping) else tuple(params)[: plan.parameters]
-            found = self._db.execute(plan.query, values)
-            rows = list(found if at_most is None else islice(found, at_most + 1))
-            if at_most is not None and len(rows) > at_most:
-                found.close(True)
-                raise ManyRows
+            rows = self._found(plan.query, values, at_most)
         elif plan.supplied:
             rows = [_supplied(params, plan.supplied)]
         else:
@@ -123,6 +125,28 @@ class Thaw:
             sql = f"SELECT {', '.join(f'({text})' for text in reversed(plan.constants))}"
             constants = next(iter(self._db.execute(sql)))
             rows = [(*row, *constants) for row in rows]
+        return rows
+
+    def _found(self, query: str, params: Params, at_most: int | None) -> list[tuple[Any, ...]]:
+        """The rows that a query finds. Raises ManyRows"""
+        rows: list[tuple[Any, ...]] = []
+
+        def use(answer: Answer) -> None:
+            from colonnade.sql.select.rules.asked import python_values  # who only writes needs no queries
+
+            rows.clear()
+            for batch in answer.batches:
+                rows.extend(zip(*map(python_values, batch), strict=True))
+                if at_most is not None and len(rows) > at_most:
+                    raise ManyRows
+
+        if self._finder is not None and self._finder.find(query, params, use):
+            return rows
+        found = self._db.execute(query, params)
+        rows = list(found if at_most is None else islice(found, at_most + 1))
+        if at_most is not None and len(rows) > at_most:
+            found.close(True)
+            raise ManyRows
         return rows
 
     def _probe(self, probe: Probe, rows: Sequence[tuple[Any, ...]], plan: WritePlan) -> None:

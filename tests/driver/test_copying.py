@@ -28,7 +28,7 @@ SCRIPT = """
     CREATE VIEW v AS SELECT a, b FROM t;
 """
 ROWS = 5000  # of which those of `plain` and of wider tables make a row group
-TARGETS = ("t", "u", "own", "plain", "keyed", "child", "counted", "strict", "fired")
+TARGETS = ("sqlite_sequence", "t", "u", "own", "plain", "keyed", "child", "counted", "strict", "fired")
 
 
 def rows(count: int) -> list[tuple[Any, ...]]:
@@ -197,7 +197,7 @@ def test_what_sqlite_refuses_is_refused_by_its_own_words(pair: Pair, sql: str) -
             pair.both(bound)
         pair.both("INSERT INTO own VALUES('before')")
         pair.both(sql)
-        assert pair.done == (0, {UNSOUND: 1})
+        assert pair.done[1] == {UNSOUND: 1}
         pair.both("INSERT INTO own VALUES('behind')")
         for bound in around[1:]:
             pair.both(bound)
@@ -213,6 +213,10 @@ LEFT = [
     ("INSERT INTO fired SELECT id FROM t", None),  # a trigger
     ("INSERT INTO keyed(k, v) SELECT id, id FROM t WHERE true ON CONFLICT DO UPDATE SET v = v + 1", None),
     ("INSERT INTO plain(a) SELECT x FROM own", None),
+    (
+        "INSERT INTO counted SELECT id, a FROM t WHERE a > 100",
+        UNSOUND,
+    ),  # which SQLite notes in sqlite_sequence
     ("INSERT INTO plain(a) SELECT a FROM t WHERE id = 7", None),
     ("INSERT INTO plain(a, b) SELECT abs(random()) >= 0, changes() FROM t WHERE id < 4", None),
     (
@@ -233,7 +237,7 @@ LEFT = [
 @pytest.mark.parametrize(("sql", "reason"), LEFT)
 def test_what_is_not_certain_is_left_to_sqlite(pair: Pair, sql: str, reason: str | None) -> None:
     pair.both(sql)
-    assert pair.done[0] == 0
+    assert pair.done[0] == 0 or reason == UNSOUND  # then the rows are asked for once more, to be thawed
     assert reason is None or pair.done[1] == {reason: 1}
     pair.check()
 
