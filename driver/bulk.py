@@ -13,6 +13,7 @@ from colonnade.sql.statement import Insert
 if TYPE_CHECKING:
     from colonnade.loader.bulk import BulkLoad, InsertResult
     from colonnade.loader.stats import ConstraintStats
+    from colonnade.plan import Plan
     from colonnade.session import Session
 
 
@@ -89,6 +90,17 @@ class Bulk:
     def takes(self, insert: Insert) -> bool:
         """Whether bulk load appends the rows of this INSERT."""
         return self._load is not None and self._load.takes(insert)
+
+    def insert_one(self, plan: Plan, insert: Insert, parameters: Any) -> InsertResult:
+        """The same for one execution, whose rows may be those of a vectorised query."""
+        load = self._made()
+        if insert.source == "SELECT":
+            from colonnade.copying import append_vectors
+
+            found = append_vectors(self._session, load, plan, insert, parameters)
+            if found is not None:
+                return found
+        return load.insert(insert, iter((parameters,)), many=False)
 
     def insert(self, insert: Insert, rows: Iterable[Any], *, many: bool) -> InsertResult:
         """Append the rows of an INSERT that `takes` said yes to."""

@@ -10,14 +10,17 @@ columns: it runs the program's own text with LIMIT 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import apsw
+import numpy as np
 
 from colonnade.batches import adapt_value, appended, may_append, query_target, turn_to_column_format
 from colonnade.errors import is_interrupt
+from colonnade.loader.bulk import BulkLoad, InsertResult
+from colonnade.loader.given import GivenRows, Part
 from colonnade.loader.immediate import BatchInsert, Target
 from colonnade.parameters import bindable
 from colonnade.plan import Plan
@@ -26,9 +29,9 @@ from colonnade.sql.route import Ready
 from colonnade.sql.select import Answer
 from colonnade.sql.select.vector import to_column
 from colonnade.sql.splice import highest_parameter
-from colonnade.sql.statement import Statement, parse
+from colonnade.sql.statement import Insert, Statement, parse
 from colonnade.sql.tokens import quote
-from colonnade.store.values import RowBatch, in_sizes
+from colonnade.store.values import RowBatch, concat_batches
 
 if TYPE_CHECKING:
     from colonnade.cursor import Cursor
@@ -88,6 +91,54 @@ def _exists(session: Session, made: Made) -> bool:
         return session.db.execute(text, (made.name,)).get is not None
     except apsw.SQLError:  # there is no such database
         return True
+
+
+def append_vectors(
+    session: Session, load: BulkLoad, plan: Plan, insert: Insert, parameters: Any
+) -> InsertResult | None:
+    """Append the rows of an INSERT … SELECT under bulk load; None: nothing was done, SQLite has to compute them."""
+    queries = session.columns.queries
+    source = plan.source = plan.source or Plan(insert.source_text)
+    results: list[InsertResult] = []
+
+    def write(answer: Answer) -> bool:
+        given = insert._replace(source="VALUES", row_params=True, params=tuple(range(answer.width)))
+        rows: Iterable[Any] = GivenRows(_parts(answer), atomic=True)
+        results.append(load.insert(given, rows, many=True))
+        if not results[-1].rowcount:
+            load.settings.appended(InsertResult(last=0))
+        return True
+
+    if not queries.may_write(source):
+        return None
+    with session.columns.writing.interruptible(), load.statement():
+        return results[-1] if queries.write(source, parameters, write) else None
+
+
+def _parts(answer: Answer) -> Iterator[Part]:
+    starts = np.zeros(1, np.int64)
+    for batch in answer.batches:
+        yield Part(list(map(to_column, batch)), len(batch[0]), starts)
+        starts = starts[:0]
+
+
+def _sized(batches: Iterable[RowBatch], size: int) -> Iterator[RowBatch]:
+    """The same rows in batches of about that many, half of them at least, without a copy of batches that are so."""
+    held: list[RowBatch] = []
+    for batch in batches:
+        held.append(batch)
+        count = sum(each.row_count for each in held)
+        if 2 * count < size:
+            continue
+        whole, start = concat_batches(held), 0
+        while count - start > size:
+            yield whole.slice(start, size)
+            start += size
+        held = [whole.slice(start, count - start)]
+        if 2 * held[0].row_count >= size:
+            yield held.pop()
+    if held:
+        yield concat_batches(held)
 
 
 class Copy:
@@ -155,7 +206,7 @@ class Copy:
             return
         table = self._target().table
         size = self._session.store.batch_rows(table.name, table.schema, first.byte_count / first.row_count)
-        for batch in in_sizes(chain((first,), rows), size):
+        for batch in _sized(chain((first,), rows), size):
             if self._insert is None:
                 self._insert = self._opened(batch)
                 self._insert.check_width(answer.width)

@@ -258,7 +258,7 @@ class Session:
         insert = statement.insert if statement.verb == "INSERT" else None
         if insert is not None and self.bulk.takes(insert):
             self._announce(plan, parameters)
-            result = self.bulk.insert(insert, iter((parameters,)), many=False)
+            result = self.bulk.insert_one(plan, insert, parameters)
             self._show_count(cursor, plan, result.rowcount)
             return
         if self._owing(statement):

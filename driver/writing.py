@@ -42,11 +42,11 @@ class Writing:
 
     def run(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         """Run one statement."""
-        with self._interruptible():
+        with self.interruptible():
             self._run_one(cursor, plan, parameters)
 
     @contextmanager
-    def _interruptible(self) -> Iterator[None]:
+    def interruptible(self) -> Iterator[None]:
         """A write that is interrupted ends the transaction too (sqlite.org/c3ref/interrupt.html), also where what was
         stopped was no statement of SQLite's that writes."""
         try:
@@ -239,7 +239,7 @@ class Writing:
 
     def run_many(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:
         """Run one statement for each row of parameters; returns the sum of the rows changed."""
-        with self._interruptible():
+        with self.interruptible():
             return self._run_each(cursor, plan, rows)
 
     def _run_each(self, cursor: Cursor, plan: Plan, rows: Iterator[Any]) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
@@ -159,18 +159,23 @@ class BulkLoad:
         Raises IntegrityError for NOT NULL, CHECK and STRICT types, with the rows before the first bad
         one appended if `many`, none otherwise; what `adapt` raises for values that SQLite cannot hold.
         """
+        with self.statement():
+            result = self._insert(insert, rows, many=many)
+        if result.error is not None:
+            if isinstance(result.error, IntegrityError | apsw.ConstraintError):
+                self.settings.appended(InsertResult(last=0))
+            raise result.error
+        return result
+
+    @contextmanager
+    def statement(self) -> Iterator[None]:
+        """Around one statement: outside a transaction it is one, and is validated at its own end."""
         try:
-            if self.store.db.in_transaction:
-                result = self._insert(insert, rows, many=many)
-            else:
-                with self._transaction():
-                    result = self._insert(insert, rows, many=many)
-            if result.error is not None:
-                raise result.error
+            with nullcontext() if self.store.db.in_transaction else self._transaction():
+                yield
         except (IntegrityError, apsw.ConstraintError):
             self.settings.appended(InsertResult(last=0))
             raise
-        return result
 
     def _insert(self, insert: Insert, rows: Iterable[Parameters], *, many: bool) -> InsertResult:
         target = self._target(insert)

@@ -265,6 +265,7 @@ def test_a_turn_to_column_format_is_undone_with_the_rows() -> None:
     pair.both("INSERT INTO keyed(k, v) SELECT id, CASE WHEN id < 4900 THEN id ELSE 1 END FROM t")
     assert pair.done == (0, {UNSOUND: 1})
     assert pair.format_of("keyed") == "row"
+    pair.ours.execute("PRAGMA batch_size = 0")
     pair.both("INSERT INTO keyed(v) SELECT id FROM t")
     assert pair.format_of("keyed") == "column"
     pair.both("ROLLBACK")
@@ -469,4 +470,50 @@ def test_explain_query_plan_of_a_table_made() -> None:
     pair = Pair()
     rows = pair.ours.execute("EXPLAIN QUERY PLAN CREATE TABLE made AS SELECT a, sum(c) FROM t GROUP BY a")
     assert next(rows)[3] == "VECTORISED"
+    pair.close()
+
+
+# --- bulk load -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+@pytest.mark.parametrize(("sql", "parameters"), TAKEN[::3])
+def test_rows_of_vectors_under_bulk_load(sql: str, parameters: Any, autocommit: bool) -> None:
+    pair = Pair()
+    pair.ours.execute("PRAGMA bulk_load = on")
+    if not autocommit:
+        pair.both("BEGIN")
+    pair.both(sql, parameters)
+    assert pair.done == (1, {})
+    pair.both("INSERT INTO plain(a) SELECT a FROM t WHERE a > 100")
+    if not autocommit:
+        pair.both("COMMIT")
+    pair.check()
+    pair.close()
+
+
+def test_keys_that_do_not_hold_under_bulk_load() -> None:
+    pair = Pair()
+    pair.ours.execute("PRAGMA bulk_load = on")
+    for sql, message in (
+        ("INSERT INTO keyed(k, v) SELECT id, id / 2 FROM t WHERE c > 0", "UNIQUE constraint failed: keyed.v"),
+        ("INSERT INTO keyed(k, n) SELECT id, b FROM t", "NOT NULL constraint failed: keyed.n"),
+    ):
+        with pytest.raises(colonnade.IntegrityError, match=message):
+            pair.ours.execute(sql)
+        assert not pair.ours.in_transaction
+    pair.check()
+    for connection in (pair.theirs, pair.ours):
+        assert connection.execute("INSERT INTO keyed(k, v) SELECT id, id FROM t").rowcount == ROWS
+    pair.check()
+    pair.close()
+
+
+def test_a_batch_that_is_not_for_vectors_under_bulk_load() -> None:
+    pair = Pair()
+    pair.ours.execute("PRAGMA bulk_load = on")
+    pair.ours.execute("PRAGMA batch_size = 900")
+    pair.both("INSERT INTO plain(a) SELECT CASE WHEN id > 4900 THEN b ELSE a END FROM t")
+    assert pair.done[0] == 0
+    pair.check()
     pair.close()
