@@ -403,6 +403,14 @@ def _as_others(vector: Vector) -> Vector:
     return Vector(narrowed.kind, narrowed.data)
 
 
+def _has_whole_real(vector: Vector) -> bool:
+    """Whether a value is a REAL that a NUMERIC column would have as INTEGER."""
+    if vector.kind is not Kind.REAL:
+        return False
+    data = vector.data.fill_null(0.5) if vector.data.null_count else vector.data
+    return bool(is_integer(data.to_numpy()).any())
+
+
 def _aligned_numbers(vectors: Sequence[Vector], kinds: set[Kind]) -> list[Vector]:
     if kinds == {Kind.INTEGER}:
         if len({vector.truth for vector in vectors if vector.kind is not Kind.NULL}) > 1:
@@ -410,7 +418,9 @@ def _aligned_numbers(vectors: Sequence[Vector], kinds: set[Kind]) -> list[Vector
         return list(vectors)
     if kinds == {Kind.REAL}:
         return list(vectors)
-    stored = Kind.REAL not in kinds and all(v.stored for v in vectors if v.kind is Kind.NUMERIC)
+    stored = all(v.stored for v in vectors if v.kind is Kind.NUMERIC) and not any(
+        map(_has_whole_real, vectors)
+    )
     found = []
     for vector in vectors:
         if vector.kind is Kind.NULL or (vector.kind is Kind.NUMERIC and stored):

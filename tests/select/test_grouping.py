@@ -9,6 +9,7 @@ import pytest
 
 import colonnade
 from colonnade.sql.select import aggregate, reading
+from colonnade.sql.select.rules.asked import python_values
 from colonnade.sql.select.vector import Vector, concat
 from colonnade.store.values import Column, Kind, from_python, to_python
 from tests.select.test_found import assert_equal, vectorised
@@ -104,3 +105,13 @@ def test_few_strings_become_what_all_others_are() -> None:
             assert to_python(Column(found.kind, found.data)) == expected
     many = texts(from_python([f"t{n}" for n in range(30)]))
     assert pa.types.is_string(concat([words, many]).data.type)
+
+
+@pytest.mark.parametrize(("value", "stored"), [(0.25, True), (1e300, True), (2.0, False), (-0.0, False)])
+def test_few_reals_beside_decimals(value: float, stored: bool) -> None:
+    """They are decimals like others, unless one is a REAL where a decimal would be an INTEGER."""
+    decimals = Vector(Kind.NUMERIC, pa.array([1.5, 2.0, None]))
+    found = concat([decimals, Vector(Kind.REAL, pa.array([value, None]))])
+    assert (found.kind, found.stored) == (Kind.NUMERIC, stored)
+    assert python_values(found) == [1.5, 2, None, value, None]
+    assert list(map(type, python_values(found)))[3] is float
