@@ -10,7 +10,7 @@ They are known by what EXPLAIN QUERY PLAN says of them, asked once a text:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,15 +72,10 @@ def is_plain_look_up(store: Store, text: str) -> bool:
 
 def access(store: Store, text: str, parameters: Any) -> Access:
     """What SQLite would do for a query."""
-    before = store.varying
-    store.explains = _words  # these are for here: no statement with them may be kept
     try:
-        rows = store.db.cursor().execute(f"EXPLAIN QUERY PLAN {text}", parameters, can_cache=False)
-        details = [row[_DETAIL] for row in rows]
+        details = [row[_DETAIL] for row in _explained(store, text, parameters, _words)]
     except apsw.Error:  # SQLite says so itself when it runs it
         return Access(always=True)
-    finally:
-        store.explains, store.varying = None, before
     tables = [detail for detail in details if detail.startswith(("SCAN ", "SEARCH "))]
     kinds = [_kind(detail) for detail in tables]
     if all(kind == _LOOK_UP for kind in kinds):
@@ -90,6 +85,49 @@ def access(store: Store, text: str, parameters: Any) -> Access:
     return Access(
         always=False, ranged=all(kind in (_LOOK_UP, _RANGE) or kind.startswith(_RANGE) for kind in kinds)
     )
+
+
+def loops(store: Store, text: str, parameters: Any) -> list[str] | None:
+    """The tables of a join, by the names that they have in it, in the order of the loops that SQLite would make over
+    them, as far as its rows are sorted by their rowids; None where another order is possible.
+
+    A loop over a table in column format, or over all of one in row format, gives rows by ascending rowids, and one that
+    finds a row by its rowid gives one. Where each loop is such, the rows of the join are sorted by the rowids of the
+    outer loop, then by those of the one in it, and so on.
+    """
+    names, sorting = [], 0
+    for row in _explained(store, text, parameters, _loop):
+        found = _LOOP.fullmatch(row[_DETAIL])
+        if found is None or row[1] != 0:
+            return None
+        names.append(found[1])
+        if not (found[2] or "").endswith(_ONE_ROW):
+            sorting = len(names)
+    return names[:sorting]
+
+
+_ONE_ROW = "(rowid=?)"
+_LOOP = re.compile(
+    r"(?:SCAN|SEARCH) (\S+)"
+    r"( VIRTUAL TABLE INDEX \d+:LOOP(?: \(rowid=\?\))?| USING INTEGER PRIMARY KEY \(rowid=\?\))?(?: LEFT-JOIN)?"
+)
+
+
+def _loop(table: ColumnTable, encoded: str) -> str:
+    return "LOOP" if Plan.decode(encoded).rowid_at is None else f"LOOP {_ONE_ROW}"
+
+
+def _explained(
+    store: Store, text: str, parameters: Any, words: Callable[[ColumnTable, str], str]
+) -> list[tuple[Any, ...]]:
+    """The rows of EXPLAIN QUERY PLAN, with words of one's own for the plans of virtual tables."""
+    before = store.varying
+    store.explains = words  # these are for here: no statement with them may be kept
+    try:
+        rows = store.db.cursor().execute(f"EXPLAIN QUERY PLAN {text}", parameters, can_cache=False)
+        return list(rows)
+    finally:
+        store.explains, store.varying = None, before
 
 
 def _words(table: ColumnTable, encoded: str) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import apsw
 
 from colonnade.callbacks import coded
-from colonnade.lookups import access, is_plain_look_up
+from colonnade.lookups import access, is_plain_look_up, loops
 from colonnade.parameters import stored_values
 from colonnade.plan import Columns, Plan
 from colonnade.sql.select import Answer, Context, NotVectorizable, answer, answer_to_write
@@ -69,12 +69,12 @@ class Queries:
         """Has `write` do with the rows of a query what they are for; whether that was done.
 
         write    false: SQLite has to do it row by row. May be stopped by NotVectorizable; undoes what it did then
-        settled  see sql.select.answer_to_write
+        settled  the rows come in the order in which SQLite gives them; else in any
         """
 
         def run(values: Any) -> bool:
             self._prepare(plan, parameters)
-            answer = answer_to_write(self._context(), plan.text, values, settled=settled)
+            answer = self._answer_to_write(settled, self._context(), plan.text, values)
             try:
                 return write(answer)
             finally:
@@ -127,7 +127,11 @@ class Queries:
 
     def heading_to_write(self, plan: Plan, parameters: Any, *, settled: bool = True) -> str | None:
         """The same for a query whose rows are written; see `write`."""
-        return self._heading(plan, parameters, partial(answer_to_write, settled=settled))
+        return self._heading(plan, parameters, partial(self._answer_to_write, settled))
+
+    def _answer_to_write(self, settled: bool, context: Context, text: str, values: Any) -> Answer:
+        order = partial(loops, context.store, text, values) if settled else None
+        return answer_to_write(context, text, values, order)
 
     def _heading(self, plan: Plan, parameters: Any, answer: Callable[..., Answer]) -> str | None:
         values = stored_values(parameters)

@@ -11,6 +11,7 @@ from colonnade.sql.objects import Schema, fold
 from colonnade.sql.select import tree
 from colonnade.sql.select.bind import Binder
 from colonnade.sql.select.express import Values
+from colonnade.sql.select.loops import Loops, order_by_loops
 from colonnade.sql.select.parse import parse_select
 from colonnade.sql.select.query import Query
 from colonnade.sql.select.rules.asked import Ask
@@ -73,18 +74,20 @@ def answer(context: Context, text: str, parameters: Sequence[Any] | Mapping[str,
 
 
 def answer_to_write(
-    context: Context, text: str, parameters: Sequence[Any] | Mapping[str, Any], *, settled: bool
+    context: Context, text: str, parameters: Sequence[Any] | Mapping[str, Any], loops: Loops | None
 ) -> Answer:
     """The same for a statement that writes what the query gives, and can be undone: any batch may raise
     NotVectorizable.
 
-    settled  the rows come in the order in which SQLite gives them; else in any
+    loops  where the rows are to come in the order in which SQLite gives them: what it does for a join; None: in any
     """
     run, query = _bound(context, text, parameters)
     streamed = run.straight(query) or run.streamed(query)
     if streamed is not None:
         return Answer(len(query.blocks[0].items), streamed)
-    vectors = run.query(query, settled=settled)
+    if loops is not None:
+        order_by_loops(query, loops)
+    vectors = run.query(query, settled=loops is not None)
     return Answer(len(vectors), _batches(vectors))
 
 

@@ -204,7 +204,7 @@ class Run:
             for place in (first, last):
                 if 0 < place < count and all(key[places[place - 1]] == key[places[place]] for key in keys):
                     raise NotVectorizable("LIMIT between rows that are equal in the order")
-        if places is None:
+        if places is None or (places[1:] > places[:-1]).all():  # then they are where they belong
             return [v.slice(first, last - first) for v in vectors] if (first, last) != (0, count) else vectors
         chosen = pa.array(places[first:last])
         return [vector.take(chosen) for vector in vectors]
