@@ -49,6 +49,7 @@ class ColumnSide:
             foreign_keys=session.foreign_keys,
             storage_format=lambda: session.storage_format,
             unseen=session.changes.kept,
+            owing=lambda: session.bulk.pending,
         )
         self.points = Points(session)
         self.router.finder = Finding(session)

@@ -61,6 +61,7 @@ class Router:
     foreign_keys     whether the connection enforces them
     storage_format   "auto", "row" or "column"
     unseen           around statements that the program must not see in its counters of changes
+    owing            whether rows owe a validation
     finder           what finds rows by vectorised queries; set by whoever has them
 
     Restoring does not change what a table holds. In autocommit mode it is a transaction of its own before
@@ -74,10 +75,11 @@ class Router:
         foreign_keys: Callable[[], bool],
         storage_format: Callable[[], str],
         unseen: Callable[[], AbstractContextManager[None]] = nullcontext,
+        owing: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store, self._db = store, store.db
         self._foreign_keys, self._storage_format = foreign_keys, storage_format
-        self._unseen = unseen
+        self._unseen, self._owing = unseen, owing
         self._schemas: dict[str, tuple[int, Schema]] = {}
         self._decisions: dict[tuple[object, ...], list[Place]] = {}
         self._plans = Plans()
@@ -274,7 +276,8 @@ class Router:
             place = self._place(statement.target) if _may_add_rows(statement) else None
             if place is not None:
                 self._unfrozen[place] = None
-            if self._unfrozen and not busy and not self._violations_counted():
+            # What froze would count as checked.
+            if self._unfrozen and not (busy or self._owing() or self._violations_counted()):
                 self._freeze()
 
     def settles(self, statement: Statement, ready: Ready) -> bool:

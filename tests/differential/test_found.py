@@ -734,3 +734,14 @@ def test_returning_names_its_table_in_bulk_load(rows: str, returned: str) -> Non
         Step("bulk", "", (insert, update, delete), "bulk"),
         "SELECT * FROM t",
     )
+
+
+@pytest.mark.parametrize("source", ["VALUES(4)", "SELECT 4", "SELECT 4 WHERE true ON CONFLICT(a) DO NOTHING"])
+def test_rows_that_owe_a_validation_do_not_freeze_before_it(source: str) -> None:
+    orphan = Step("given", "INSERT INTO c(b) VALUES(?)", (7,))
+    other = Step("given", f"INSERT OR IGNORE INTO c(b) {source}")
+    assert_equal(
+        *("CREATE TABLE p(a INTEGER PRIMARY KEY)", "CREATE TABLE c(a INTEGER PRIMARY KEY, b REFERENCES p)"),
+        *("INSERT INTO p VALUES(4), (5), (6)", "INSERT INTO c VALUES(1, 4), (2, 5), (3, 6)"),
+        *(Step("bulk", "", (orphan, other), "bulk"), "SELECT * FROM c", "PRAGMA foreign_key_check"),
+    )
