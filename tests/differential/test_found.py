@@ -745,3 +745,21 @@ def test_rows_that_owe_a_validation_do_not_freeze_before_it(source: str) -> None
         *("INSERT INTO p VALUES(4), (5), (6)", "INSERT INTO c VALUES(1, 4), (2, 5), (3, 6)"),
         *(Step("bulk", "", (orphan, other), "bulk"), "SELECT * FROM c", "PRAGMA foreign_key_check"),
     )
+
+
+@pytest.mark.parametrize("affinity", ["", "BLOB", "TEXT"])
+@pytest.mark.parametrize("second", ["('x', 3), (2, 4)", "('4', 3), ('x', 4)"])
+def test_texts_that_are_equal_to_keys_which_are_numbers_are_not_left_out(second: str, affinity: str) -> None:
+    """The comparison converts them, as the other side has a numeric affinity."""
+    assert_equal(
+        *("CREATE TABLE t(a INT, b)", f"CREATE TABLE v(d {affinity}, e)", "INSERT INTO t VALUES(1, 1)"),
+        *(
+            "INSERT INTO t VALUES(4, 2)",
+            "INSERT INTO v VALUES('1', 1), ('4.0', 2)",
+            f"INSERT INTO v VALUES{second}",
+        ),
+        "SELECT *, * FROM t LEFT JOIN v ON t.a = v.d",
+        "SELECT * FROM t JOIN v ON t.a = v.d WHERE t.b = 1",
+        "SELECT * FROM v WHERE d IN (SELECT a FROM t)",
+        "SELECT * FROM v LEFT JOIN t ON a = d",
+    )
