@@ -22,7 +22,7 @@ from colonnade.ingests import Ingests
 from colonnade.many import run_many
 from colonnade.parameters import bindable, warn_of_names
 from colonnade.plan import Columns, Description, Plan
-from colonnade.rows import BUSY, Converters, Unreadable, shape
+from colonnade.rows import BUSY, Converters, Rereading, Unreadable, shape
 from colonnade.script import ScriptError, blocks_of
 from colonnade.store.errors import ProgrammingError
 from colonnade.types import READY
@@ -290,8 +290,10 @@ class Cursor(Ingests, ArrowResults):
         self._converters = None
         self.description = description
 
-    def _let_go(self) -> None:
-        """End the statement that SQLite would go on with."""
+    def _let_go(self, unread: Iterator[Any] | None = None) -> None:
+        """End the statement that SQLite would go on with, and its second run if that gave the rows unread."""
+        if isinstance(unread, Rereading):
+            unread.close()
         if not self._closed:
             self._cursor.close(True)
             self._cursor = program_cursor(self.connection._db)
@@ -307,7 +309,7 @@ class Cursor(Ingests, ArrowResults):
             rows.extend(unread)
         except Exception as error:
             rest = Unreadable(translate(error))
-            self._let_go()  # the statement has not ended
+            self._let_go(unread)  # the statement has not ended
         self._rows, self._batches = chain(rows, rest), None
         if self._counting:
             self._counting = False
@@ -448,12 +450,12 @@ class Cursor(Ingests, ArrowResults):
             raise failed from None
 
     def _failed_fetch(self, error: Exception) -> Exception:
-        failed = self._failed(error)
+        unread, failed = self._rows, self._failed(error)
         if not isinstance(failed, UnicodeDecodeError):
             return failed
         if self._held_count is not None:
             self._show_held()
-        self._let_go()  # the statement has not ended
+        self._let_go(unread)  # the statement has not ended
         unreadable = undecodable(failed, [column[0] for column in self.description or ()])
         self._rows = Unreadable(unreadable)
         return unreadable

@@ -5,7 +5,7 @@ A program that asks for neither gets apsw's tuples as they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, NoReturn
 
 import apsw
@@ -81,6 +81,14 @@ class Rereading:
             row = next(again)
         self._given += 1
         return row
+
+    def close(self) -> None:
+        """Ends the statement that is run again, if one is, for whom no row of it can be read any more."""
+        rows, self._rows, self._reread = self._rows, iter(()), None
+        if isinstance(rows, apsw.Cursor):
+            rows.close(True)
+        elif isinstance(rows, Rereading | Generator):
+            rows.close()
 
 
 def in_filter(error: BaseException | None) -> bool:

@@ -232,8 +232,12 @@ class Reader:
             if made is not None:
                 found.append(made)
         for keys in self._keys:
-            # In a column of another affinity a text can be equal to a key, which is a number: the comparison converts it.
-            if keys.present is not None and keys.column.position != ROWID and keys.column.affinity in _NUMERIC:
+            # In a column of another affinity a text can be equal to a key, a number: the comparison converts it.
+            if (
+                keys.present is not None
+                and keys.column.position != ROWID
+                and keys.column.affinity in _NUMERIC
+            ):
                 compared = Compared(self._id(table, keys.column), True, True)
                 found.append(condition(compared, prune.Op.GE, keys.low, certain=True))
                 last = keys.low + len(keys.present) - 1

@@ -763,3 +763,18 @@ def test_texts_that_are_equal_to_keys_which_are_numbers_are_not_left_out(second:
         "SELECT * FROM v WHERE d IN (SELECT a FROM t)",
         "SELECT * FROM v LEFT JOIN t ON a = d",
     )
+
+
+@pytest.mark.parametrize("joined", ["LEFT JOIN u AS y ON x.b = y.a", "JOIN u AS y ON y.rowid = x.rowid"])
+@pytest.mark.parametrize("count", [0, 1, 4])
+def test_a_query_that_ends_at_a_text_which_is_not_utf8_holds_no_table(joined: str, count: int) -> None:
+    fetches = [Step("fetch", "1", how="fetch")] * count
+    assert_equal(
+        *("CREATE TABLE t(a UNIQUE, b DEFAULT(CAST(x'6180' AS TEXT)))", "CREATE TABLE u(a, b)"),
+        *("INSERT INTO t VALUES(1, 8), (2, 7), (0.5, 5)", "INSERT INTO u(b) VALUES(8), (9)"),
+        *("INSERT INTO t DEFAULT VALUES", Step("open", f"SELECT * FROM t AS x {joined}", how="open")),
+        *fetches,
+        "INSERT INTO t VALUES(2.0, 1), (CAST(x'6180' AS TEXT), NULL), (2.0, 8)",
+        *("ALTER TABLE t ADD COLUMN c", "SELECT hex(b) FROM t"),
+        batch_size=5,
+    )
