@@ -105,7 +105,7 @@ def _assemble(fields: tuple[int, int, int, int, int], params: bytes, blocks: lis
     encoding_id, kind, flags, rows, block_rows = fields
     sizes = [sum(map(len, spans)) for spans in blocks]
     middle = len(blocks) // 2
-    trial = codec.choose(b"".join(blocks[middle]))
+    trial = codec.choose(b"".join(blocks[middle]), min(block_rows, rows - middle * block_rows))
     codec_id = CODEC_STORED
     if trial is not None:
         codec_id = trial[0].id
