@@ -33,7 +33,7 @@ class BlockCache:
     since it last stood first to go has a second chance (the clock algorithm).
 
     dropped  another number once a chunk has been dropped: whoever keeps one at hand has to ask again then
-    columns  the chunks of scans, which share the limit and take two thirds of it at most
+    columns  the chunks of scans, which share the limit and take seven eighths of it at most
     """
 
     def __init__(self, limit: int) -> None:

@@ -309,7 +309,7 @@ def test_the_cache_of_scans_keeps_to_its_share_and_makes_room(store: Store) -> N
         columns = [integer_column(random.integers(0, 1 << 16, 10_000)) for _ in range(2)]
         put(table, range(first, first + 10_000), *columns)
     table.settle_last()
-    store.memory_limit = 90_000  # 3/4 for both caches, of which 2/3 for scans: room for two chunks
+    store.memory_limit = 90_000  # 3/4 for both caches, of which 7/8 for scans: room for two chunks
     counters = store.pager.counters.of(table.names.key)
 
     def chunks_read(column_id: int) -> int:
@@ -466,7 +466,7 @@ def test_wide_columns_take_the_room_that_is_left_and_go_first(store: Store) -> N
         assert len(rows_of(scan_columns(table, column_ids))) == 30_000
         return (counters - before).chunks_read
 
-    store.memory_limit = 2_000_000  # half of it for scans: room for two chunks of texts and three of numbers
+    store.memory_limit = 2_000_000  # two thirds for scans: room for two chunks of texts and three of numbers
     assert [chunks_read(2), chunks_read(2)] == [3, 1]
     assert [chunks_read(1), chunks_read(1)] == [3, 0]
     store.memory_limit = 1_050_000  # for one of texts
