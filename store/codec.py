@@ -76,8 +76,8 @@ BY_ID = {codec.id: codec for codec in (ZSTD, SNAPPY)}
 # size for 10 % more time, and be read at half the speed.
 _WORTH = 0.65
 _TRIAL_BYTES = 64  # smaller blocks are not worth a trial
-# Less than half a byte a row is no gain either: of lineitem's order keys, packed distances, zstd saves 0.43 bytes a row,
-# 1 % of the file, and takes 8 ns a row to decompress, where unpacking takes 1.
+# Less than half a byte a row is no gain either: of lineitem's order keys, packed distances, zstd saves 0.43 bytes a
+# row, 1 % of the file, and takes 8 ns a row to decompress, where unpacking takes 1.
 _LEAST_GAIN = 0.5
 # zstd where it leaves at most this share of snappy's bytes. TPC-H's comments, 26 to 123 bytes each, in blocks of
 # 56 KB, ns to compress and decompress a byte, bytes left: zstd level 1 4.8 to 7.3, 2.2, 24 to 29 %; snappy 2.2

@@ -20,6 +20,8 @@ from colonnade.sql.select.relation import Frame
 from colonnade.sql.select.rules.asked import AskedElsewhere
 from colonnade.sql.select.terms import ROWID, Column, Op, Term, columns_of
 from colonnade.sql.select.vector import (
+    NUMBERS,
+    TEXTS,
     BoolArray,
     NotVectorizable,
     Vector,
@@ -151,8 +153,9 @@ class Reader:
             return None
         ids = [self._id(table, column) for column in self._wanted]
         scan = scan_columns(table, ids, checkpoint=self._checkpoint)
-        # Rows of several row groups and of the row part may come in one batch.
-        if any(Kind.MIXED in kinds or len(kinds - {Kind.NULL}) > 1 for kinds in scan.kinds()):
+        # Rows of several row groups and of the row part may come in one batch. The row part has days as texts, and
+        # decimals as integers or reals.
+        if not all(map(_of_one_class, scan.kinds())):
             scan.close()
             return None
         return (_rows(self._wanted, ids, batch) for batch in scan)
@@ -297,6 +300,12 @@ class Reader:
             rows = rows if mask is None else rows.filter(mask)
         if rows.count:
             yield rows
+
+
+def _of_one_class(kinds: set[Kind]) -> bool:
+    """Whether batches of these kinds hold nothing but texts, nothing but numbers, or nothing but BLOBs."""
+    present = kinds - {Kind.NULL}
+    return present <= TEXTS or present <= NUMBERS or present == {Kind.BLOB}
 
 
 def _rows(wanted: Sequence[Column], ids: Sequence[int], batch: RowBatch) -> BatchRows:

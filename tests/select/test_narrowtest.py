@@ -9,8 +9,9 @@ import apsw
 import pytest
 
 import colonnade
+from colonnade.sql.select import Context, answer
 from colonnade.sql.select.narrowtest import NarrowTest
-from colonnade.sql.select.rules.asked import Ask
+from colonnade.sql.select.rules.asked import Ask, python_values
 from colonnade.store.narrowcolumn import BoolArray, NarrowColumn
 from tests.select.test_found import vectorised
 
@@ -131,3 +132,14 @@ def test_such_conditions_are_tested_on_narrowed_values(both: Any, monkeypatch: p
         tested.clear()
         vectorised(both[1], f"SELECT count(*) FROM t WHERE {condition}")
         assert sum(tested) >= 8_999, condition
+
+
+def test_a_whole_table_is_given_out_as_it_is_read(both: Any) -> None:
+    """Though the row part has days as texts, and decimals as integers or reals."""
+    plain, database = both
+    session = database._session
+    schemas = {name: session.router.schema(name) for name in ("temp", "main")}
+    batches = list(answer(Context(session.store, schemas, lambda: None), "SELECT day, d FROM t", ()).batches)
+    assert len(batches) > 1
+    rows = [row for batch in batches for row in zip(*map(python_values, batch), strict=True)]
+    assert rows == list(plain.execute("SELECT day, d FROM t ORDER BY k"))
