@@ -1,5 +1,4 @@
-"""LIKE and functions of texts (sqlite.org/lang_corefunc.html): on the words of a dictionary once each, else on every
-value.
+"""LIKE and functions of texts (sqlite.org/lang_corefunc.html): once for each word of a dictionary, else for each value.
 
 length() and substr() count characters, and for length() and LIKE a text ends at its first NUL.
 """
