@@ -97,7 +97,7 @@ class _Look:
                 action = f"CREATE UNIQUE INDEX on {quote(parent.name)} ({named})"
             yield Advice(
                 self._definition.name,
-                self._rows(self._definition),
+                self._rows(self._definition, whole=True),
                 f"FOREIGN KEY ({', '.join(foreign.columns)}) refers to {parent.name}"
                 f" ({', '.join(foreign.parent_columns)}), which is no key of it, and cannot be checked",
                 action,
@@ -297,10 +297,13 @@ class _Look:
             if (fold(of.table), of.columns, of.parent and fold(of.parent)) == wanted
         )
 
-    def _rows(self, definition: TableDef) -> int:
+    def _rows(self, definition: TableDef, *, whole: bool = False) -> int:
+        """Rows of a table in row format, or of row groups; `whole`: and of the row part beside them."""
         table: ColumnTable | None = self._store.table(definition.name, self._schema.name)
         if table is not None:
-            return sum(group.live_count for group in table.groups())
+            return sum(group.live_count for group in table.groups()) + (
+                table.row_part.count() if whole else 0
+            )
         name = f"{quote(self._schema.name)}.{quote(definition.name)}"
         count = self._store.db.execute(f"SELECT count(*) FROM {name}").get
         assert isinstance(count, int)

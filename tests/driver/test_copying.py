@@ -14,6 +14,8 @@ import colonnade
 from colonnade.queries import UNSOUND
 from tests.driver.twins import outcome, typed
 
+pytestmark = pytest.mark.storage_format("auto", reason="the tests say which tables are in column format")
+
 SCRIPT = """
     CREATE TABLE t(id INTEGER PRIMARY KEY, a INT, b TEXT, c REAL, d DATE, price DECIMAL(10,2), e BLOB);
     CREATE TABLE u(k INT, n TEXT);
