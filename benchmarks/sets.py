@@ -68,6 +68,13 @@ CASES = {
         " FROM lineitem WHERE l_quantity > 10",
         made=True,
     ),
+    "CREATE TABLE AS, lines with order and customer": Case(
+        "made",
+        "CREATE TABLE made AS SELECT l_orderkey, l_linenumber, l_extendedprice, o_orderdate, c_name, c_mktsegment"
+        " FROM lineitem JOIN orders ON o_orderkey = l_orderkey JOIN customer ON c_custkey = o_custkey"
+        " WHERE l_quantity > 40",
+        made=True,
+    ),
     "DELETE, lines of large orders": Case(
         "lineitem",
         "DELETE FROM lineitem WHERE l_orderkey IN"

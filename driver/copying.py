@@ -122,6 +122,15 @@ def _parts(answer: Answer) -> Iterator[Part]:
         starts = starts[:0]
 
 
+def _with_more(batches: Iterator[RowBatch]) -> Iterator[tuple[RowBatch, bool]]:
+    """Each batch, and whether another one follows."""
+    batch = next(batches, None)
+    while batch is not None:
+        following = next(batches, None)
+        yield batch, following is not None
+        batch = following
+
+
 def _sized(batches: Iterable[RowBatch], size: int) -> Iterator[RowBatch]:
     """The same rows in batches of about that many, half of them at least, without a copy of batches that are so."""
     held: list[RowBatch] = []
@@ -206,11 +215,11 @@ class Copy:
             return
         table = self._target().table
         size = self._session.store.batch_rows(table.name, table.schema, first.byte_count / first.row_count)
-        for batch in _sized(chain((first,), rows), size):
+        for batch, more in _with_more(_sized(chain((first,), rows), size)):
             if self._insert is None:
                 self._insert = self._opened(batch)
                 self._insert.check_width(answer.width)
-            count, self.lastrowid = self._insert.append(self._insert.given(batch.columns))
+            count, self.lastrowid = self._insert.append(self._insert.given(batch.columns), more=more)
             if count < batch.row_count:
                 raise _Unsound
             self.count += count

@@ -173,14 +173,16 @@ class BatchInsert:
 
     # --- rows out --------------------------------------------------------------------------------------
 
-    def append(self, chunk: Chunk) -> tuple[int, int]:
+    def append(self, chunk: Chunk, *, more: bool = False) -> tuple[int, int]:
         """Append the rows in front of the first that may break something. In a transaction.
 
+        more  other rows come behind these before anybody else looks at the table: none of these has to be in the row
+              part for its largest rowid
         Returns how many these are, and the rowid of the last.
         """
         become_writer(self._store, self._target.table)
         with self._store.db:
-            count, lastrowid = self._append(self._shape.shape(chunk))
+            count, lastrowid = self._append(self._shape.shape(chunk), more=more)
         self._much_unused = count >= _MANY_ROWS
         return count, lastrowid
 
@@ -191,7 +193,7 @@ class BatchInsert:
         name = self._target.table.name if column_table is None else column_table.rows_name
         return f"{quote(self._target.table.schema)}.{quote(name)}"
 
-    def _append(self, batch: RowBatch) -> tuple[int, int]:
+    def _append(self, batch: RowBatch, *, more: bool) -> tuple[int, int]:
         """How many rows were appended, and the rowid of the last."""
         problem = self._checker.first(batch, late=self._checker.late)
         if problem is not None:
@@ -206,11 +208,13 @@ class BatchInsert:
         if appender is None or not makes_group(batch.row_count, batch.byte_count):
             return self._insert(batch, column_table, appender)
         self._store.policy.appended(self._target.table.schema, self._target.table.name, batch.row_count)
-        return self._append_group(batch, appender)
+        return self._append_group(batch, appender, more=more)
 
-    def _append_group(self, batch: RowBatch, appender: Appender) -> tuple[int, int]:
+    def _append_group(self, batch: RowBatch, appender: Appender, *, more: bool) -> tuple[int, int]:
         """A row group; the row with the largest rowid goes to the row part, where it belongs."""
         count = batch.row_count
+        if more:
+            return count, appender.put(appender.prepare(batch), checked=True)[1]
         if appender.alias_position is not None:
             rowids = appender.rowids(batch)
             if not (rowids[1:] > rowids[:-1]).all():  # Router.after brings the largest to the row part

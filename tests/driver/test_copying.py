@@ -259,6 +259,31 @@ def test_a_table_that_gets_many_rows_turns_to_column_format() -> None:
     pair.close()
 
 
+def test_one_row_of_many_batches_is_in_the_row_part() -> None:
+    pair = Pair(columns=("t", "u", "keyed", "counted"))
+    pair.ours.execute("PRAGMA batch_size = 1000")
+    wide = "d || '-' || d || '-' || d || '-' || d || '-' || d || '-' || d || '-' || d || '-' || d"
+    for _ in range(3):
+        wide = f"{wide} || {wide}"  # 1 KB: few rows make a row group
+    for sql in (
+        f"CREATE TABLE made AS SELECT id, {wide} AS w FROM t",
+        f"INSERT INTO made SELECT id, {wide} FROM t",
+        f"INSERT INTO counted(n) SELECT {wide} FROM t",
+        f"INSERT INTO keyed(k, n) SELECT id, {wide} FROM t ORDER BY id DESC",
+    ):
+        pair.both(sql)
+        assert pair.done == (1, {})
+    for name, groups in (("made", 8), ("counted", 4), ("keyed", 4)):
+        table = pair.ours._session.store.table(name)
+        assert len(table.groups()) >= groups
+        assert table.row_part.count() <= 3, name
+    same_tables(pair, "made")
+    pair.both("INSERT INTO keyed(n) VALUES('next')")
+    pair.both("INSERT INTO counted(n) VALUES('next')")
+    pair.check()
+    pair.close()
+
+
 def test_a_turn_to_column_format_is_undone_with_the_rows() -> None:
     pair = Pair()
     pair.both("BEGIN")
