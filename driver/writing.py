@@ -42,6 +42,9 @@ class Writing:
 
     def run(self, cursor: Cursor, plan: Plan, parameters: Any) -> None:
         """Run one statement."""
+        if plan.first == "EXPLAIN":
+            self._run_one(cursor, plan, parameters)
+            return
         with self.interruptible():
             self._run_one(cursor, plan, parameters)
 
