@@ -135,6 +135,7 @@ def connected(contender: str, path: Path, limit: float) -> Callable[[str, str], 
     if contender == "colonnade":  # leaves out what tables in column format need until there is one
         __import__("colonnade.columnside")
         __import__("colonnade.sql.select")
+        __import__("colonnade.queries")
         __import__("pyarrow").scalar(0)  # for which pyarrow imports pandas, where that is installed
     database = module.connect(str(path))
     started = [0.0]

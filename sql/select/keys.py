@@ -201,6 +201,22 @@ def matches(left: Sequence[Vector], right: Sequence[Vector], collations: Sequenc
 
     Raises NotVectorizable where values of different storage classes are compared.
     """
+    return _look_up(*_codes(left, right, collations))
+
+
+def found_among(left: Sequence[Vector], right: Sequence[Vector], collations: Sequence[str]) -> BoolArray:
+    """Which left rows have a right row with equal keys, as `matches` finds them."""
+    lefts, rights, width = _codes(left, right, collations)
+    present = np.zeros(width + 1, bool)
+    present[rights] = True
+    present[-1] = False  # the place of the code -1
+    return present.take(lefts, mode="wrap")
+
+
+def _codes(
+    left: Sequence[Vector], right: Sequence[Vector], collations: Sequence[str]
+) -> tuple[IntArray, IntArray, int]:
+    """Codes of both sides' keys, -1 for NULL and for what the right side does not have, and their width."""
     pairs = [_pair(one, other, how) for one, other, how in zip(left, right, collations, strict=True)]
     lefts, rights, width = pairs[0]
     for more_left, more_right, more in pairs[1:]:
@@ -209,9 +225,7 @@ def matches(left: Sequence[Vector], right: Sequence[Vector], collations: Sequenc
         lefts = np.where((lefts < 0) | (more_left < 0), -1, lefts * more + more_left)
         rights = np.where((rights < 0) | (more_right < 0), -1, rights * more + more_right)
         width *= more
-    if width > _widest(lefts, rights):
-        lefts, rights, width = _narrowed(lefts, rights)
-    return _look_up(lefts, rights, width)
+    return _narrowed(lefts, rights) if width > _widest(lefts, rights) else (lefts, rights, width)
 
 
 def _widest(lefts: npt.NDArray[Any], rights: npt.NDArray[Any]) -> int:
@@ -296,9 +310,12 @@ def _look_up(lefts: IntArray, rights: IntArray, width: int) -> Matches:
     if np.count_nonzero(table >= 0) == len(codes):
         starts = table.take(lefts, mode="wrap").astype(np.int64)
         return Matches(starts >= 0, starts, None)
-    by_code = np.bincount(codes, minlength=width + 1)
+    # The table now says which run of equal codes, in their order, is that of a code. Arrays as long as the table would
+    # mostly be pages that are new to the process.
     order = stable_order(codes, width)
-    if rows is not None:
-        order = rows[order]
-    begins = np.cumsum(by_code) - by_code
-    return Matches(by_code.take(lefts, mode="wrap"), begins.take(lefts, mode="wrap"), order)
+    ordered = codes[order]
+    starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+    table[ordered[starts]] = np.arange(len(starts))
+    counts = np.append(np.diff(starts, append=len(ordered)), 0)
+    runs = table.take(lefts, mode="wrap")
+    return Matches(counts[runs], np.append(starts, 0)[runs], order if rows is None else rows[order])

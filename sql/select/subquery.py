@@ -22,7 +22,7 @@ from colonnade.sql.select.aggregate import empty_value
 from colonnade.sql.select.bindterm import comparison_collation, conversions
 from colonnade.sql.select.block import BlockRun, Limits
 from colonnade.sql.select.express import evaluate, full, passing
-from colonnade.sql.select.keys import Matches, matches
+from colonnade.sql.select.keys import found_among, matches
 from colonnade.sql.select.query import Block
 from colonnade.sql.select.reading import key_filter
 from colonnade.sql.select.relation import Relation, gathered
@@ -132,7 +132,7 @@ class Subqueries:
         compare(
             "=", outside.slice(0, 0), inside.slice(0, 0), (*rules, "BINARY"), 0
         )  # no values are converted
-        found = pa.array(matches([outside], [inside], [collation]).found)
+        found = pa.array(found_among([outside], [inside], [collation]))
         unknown = outside.kind is Kind.NULL or inside.kind is Kind.NULL or bool(inside.data.null_count)
         if unknown:
             return truth(pc.if_else(found, True, pa.scalar(None, pa.bool_())))
@@ -152,10 +152,9 @@ class Subqueries:
         tied = self._tied(block, relation)
         wanted = [*(tie[0] for tie in tied.ties), *tied.rest]
         inside = BlockRun(self._run, tied.inner, wanted, self._limits(tied, relation)).relation()
-        found = self._found(tied, relation, inside)
         if not tied.rest:
-            return found.found
-        mine, theirs = found.pairs()
+            return found_among(*self._keys(tied, relation, inside))
+        mine, theirs = matches(*self._keys(tied, relation, inside)).pairs()
         for condition in tied.rest:
             pairs = relation.joined(inside, mine, theirs)
             mask = passing(condition, pairs, self._values)
@@ -197,10 +196,13 @@ class Subqueries:
                     limits.keys.append(found)
         return limits
 
-    def _found(self, tied: Tied, relation: Relation, inside: Relation) -> Matches:
+    def _keys(
+        self, tied: Tied, relation: Relation, inside: Relation
+    ) -> tuple[list[Vector], list[Vector], list[str]]:
+        """The keys of rows outside and inside, and their collations."""
         lefts = [full(outer, relation, self._values) for _, outer, _ in tied.ties]
         rights = [full(inner, inside, self._values) for inner, _, _ in tied.ties]
-        return matches(lefts, rights, [collation for *_, collation in tied.ties])
+        return lefts, rights, [collation for *_, collation in tied.ties]
 
     # --- values --------------------------------------------------------------------------------------------
 
@@ -225,7 +227,7 @@ class Subqueries:
         by_key = replace(tied.inner, groups=keys)
         groups = BlockRun(self._run, by_key, [item, *keys], self._limits(tied, relation)).groups([item])
         value = full(item, groups, self._values)
-        found = self._found(tied, relation, groups)
+        found = matches(*self._keys(tied, relation, groups))
         places = np.where(found.found, found.starts, -1)
         known = gathered(value, places)
         if found.found.all():
