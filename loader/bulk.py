@@ -360,10 +360,10 @@ class BulkLoad:
         """INSERT … SELECT and VALUES with expressions: SQLite computes the rows, each execution atomic."""
         insert, total = target.insert, InsertResult()
         text = insert.source_text
-        if insert.source == "SELECT":
+        reads = insert.source == "SELECT" or "SELECT" in text.upper()
+        if reads:
             # The target may be read by the query: all its rows must be there before the first is stored.
             text = f"WITH colonnade_rows AS MATERIALIZED ({text}\n) SELECT * FROM colonnade_rows"
-        reads = insert.source == "SELECT" or "SELECT" in text.upper()
         each = reads or any(name in text.lower() for name in _OF_THE_LAST)
         for parameters in rows:
             if reads:

@@ -16,6 +16,7 @@ from colonnade.loader.sources.pieces import BOM
 from colonnade.loader.sources.records import (
     Dialect,
     UnclosedQuote,
+    blank_records,
     check_closed,
     line_ends,
     record_ends,
@@ -228,5 +229,8 @@ def _is_trailing(records: bytes, ends: IntArray, dialect: Dialect, count: int) -
         parse_options(dialect, quoted=bool(dialect.quote), on_bad_row=skip),
         pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.binary()), null_values=[]),
     )
-    empty: int = table.column(count).to_pylist().count(b"")
-    return bool(empty * 2 > table.num_rows + len(bad))
+    blank = len(
+        blank_records(voters, dialect)
+    )  # which pyarrow takes for a record of as many empty fields as are asked for
+    empty = table.column(count).to_pylist().count(b"") - blank
+    return bool(empty * 2 > table.num_rows + len(bad) - blank)

@@ -778,3 +778,13 @@ def test_a_query_that_ends_at_a_text_which_is_not_utf8_holds_no_table(joined: st
         *("ALTER TABLE t ADD COLUMN c", "SELECT hex(b) FROM t"),
         batch_size=5,
     )
+
+
+def test_values_that_read_the_target_are_computed_before_a_row_of_them_is_stored_in_bulk_load() -> None:
+    rows = ", ".join(f"({n})" for n in range(40))
+    insert = Step("given", f"INSERT INTO t(a) VALUES {rows}, ((SELECT count(*) FROM t))")
+    assert_equal(
+        *("CREATE TABLE t(a, b)", "INSERT INTO t(b) VALUES(1)", Step("bulk", "", (insert, insert), "bulk")),
+        "SELECT * FROM t",
+        batch_size=17,
+    )

@@ -422,6 +422,7 @@ def test_while_rows_owe_their_validation_sqlite_runs_queries(db: Any) -> None:
     db.rollback()
 
 
+@pytest.mark.storage_format("auto", "column", reason="the table turns to column format")
 def test_tables_that_turn_to_column_format_are_noticed(tmp_path: Path) -> None:
     db = connect(colonnade, tmp_path / "new.db")
     db.execute("CREATE TABLE w(a)")

@@ -19,6 +19,7 @@ from colonnade.loader.report import LoadReport
 from colonnade.loader.stats import ConstraintStats
 from colonnade.sql.schema import read_schema
 
+pytestmark = pytest.mark.storage_format("auto", "column", reason="what is advised is about row groups")
 ROWS = 20_000
 TWO = "CREATE TABLE p(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE c(n INTEGER, p INTEGER REFERENCES p)"
 

@@ -45,6 +45,7 @@ def test_the_phases_of_a_load_add_up_to_what_it_wrote(tpch_folder: Path, tmp_pat
     connection.close()
 
 
+@pytest.mark.storage_format("auto", "column", reason="figures of column chunks")
 def test_a_second_load_is_measured_against_what_was_there(tmp_path: Path) -> None:
     connection = colonnade.connect(tmp_path / "t.db")
     connection.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT)")

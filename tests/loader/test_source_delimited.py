@@ -215,10 +215,12 @@ def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
         assert load(path, "CREATE TABLE t(i INTEGER, x TEXT)")[0] == []
 
 
-def test_an_empty_line_is_a_value_of_a_table_with_one_column(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lines", [("a", "", "b", ""), ("a", "", ""), ("", "", "a"), ("", "", "")])
+def test_an_empty_line_is_a_value_of_a_table_with_one_column(tmp_path: Path, lines: tuple[str, ...]) -> None:
+    """And no sign that each record ends with a delimiter."""
     path = tmp_path / "t.csv"
-    path.write_bytes(b"a\n\nb\n\n")
-    assert load(path, "CREATE TABLE t(x TEXT)")[0] == [("a",), ("",), ("b",), ("",)]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    assert load(path, "CREATE TABLE t(x TEXT)", header="no")[0] == [(line,) for line in lines]
 
 
 def test_header_no_makes_a_row_of_the_first_line(tmp_path: Path) -> None:
