@@ -253,7 +253,8 @@ class Connection(Transactions, Shaping, Functions, Hooks, Blobs, Copies, Limits,
 
     def __del__(self) -> None:
         if not self._closed:
-            with suppress(apsw.BusyError):  # its cursors are garbage too, and apsw lost sight of them
+            # Its cursors are garbage too, and apsw lost sight of them; at the end of the program modules are gone.
+            with suppress(Exception):
                 self._close()
             if sys.version_info >= (3, 13):
                 warnings.warn(f"unclosed database in {self!r}", ResourceWarning, stacklevel=2)

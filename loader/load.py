@@ -17,7 +17,7 @@ from colonnade.loader.churn import Churn
 from colonnade.loader.ledger import Ledger
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.piececheck import PieceChecks
-from colonnade.loader.pipeline import in_order, worker_count
+from colonnade.loader.pipeline import in_order
 from colonnade.loader.quarantine import Quarantine
 from colonnade.loader.refused import insert_each
 from colonnade.loader.rejects import Why
@@ -34,6 +34,7 @@ from colonnade.sql.checks import bulk_reason
 from colonnade.sql.objects import Schema, TableDef, fold
 from colonnade.sql.schema import read_schema
 from colonnade.sql.statement import parse, split
+from colonnade.store.cores import cores
 from colonnade.store.database import Store
 from colonnade.store.errors import OperationalError
 
@@ -199,8 +200,8 @@ class _Load:
                         yield number, table, task
 
         settled = 0
-        with ThreadPoolExecutor(worker_count(), "colonnade-load") as pool:
-            results = in_order(pool, _work, tasks(), worker_count())
+        with ThreadPoolExecutor(cores(), "colonnade-load") as pool:
+            results = in_order(pool, _work, tasks(), cores())
             with closing(results):
                 for number, table, pieces in results:
                     while settled < number:

@@ -1,4 +1,4 @@
-"""Scans for vectorised queries: whole row groups at a time, decoded and filtered by several threads.
+"""Scans for vectorised queries: whole row groups at a time, decoded and filtered by several threads where that pays.
 
 What a scan gives is the table as it was when it began, whatever the connection writes between two batches: row
 groups are immutable, `open_scans` keeps them from being freed, a statement that is not read to its end keeps
@@ -6,14 +6,13 @@ SQLite's snapshot, and the row part is read at the beginning.
 
 1. The thread of the connection reads chunks, some row groups ahead: first those of filter columns, and the others
    once some row has passed (`grouppipe`).
-2. Workers decode and filter (`groupscan`).
+2. Workers, or the same thread where there is none (`cores`), decode and filter (`groupscan`).
 3. Batches are given in the order of rowids. Row groups that overlap, or in between whose rows lie some of the row
    part, are merged (`scan.merge`); all others come as they are, and nobody looks at their rowids.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ import numpy as np
 
 from colonnade.store import format as disk
 from colonnade.store.chunk import ChunkReader
+from colonnade.store.cores import query_threads
 from colonnade.store.errors import Corrupt, OperationalError
 from colonnade.store.grouppipe import Job, Pipeline, Wish
 from colonnade.store.groupscan import BatchSource, GroupSource, RowFilter, Selection
@@ -59,19 +59,13 @@ def scan_columns(
     conditions  rule out row groups by their zone maps, before any chunk is read; no row is tested for them
     filters     in the order given; see RowFilter
     checkpoint  called at least every 50 ms from this thread while workers are waited for; may raise
-    threads     that decode and filter; None: one a core; 1: this one
+    threads     that decode and filter; None: see `cores`; 1: this one
     Memory      a few decoded row groups (a quarter of the memory limit, but at least one), and the rows of the row
                 part that pass
     Raises      Corrupt, OperationalError if a ROLLBACK took away what was to be read, and what filters and
                 checkpoint raise
     """
-    return ColumnScan(table, column_ids, conditions, filters, checkpoint, threads or _cores())
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return ColumnScan(table, column_ids, conditions, filters, checkpoint, threads or query_threads())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from colonnade.store.cores import query_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`work` of each item, by as many threads as there are cores; a few results wait at most."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """`work` of each item, by several threads where that pays (store.cores); a few results wait at most."""
+    threads = query_threads()
     if threads == 1:
         yield from map(work, items)
         return

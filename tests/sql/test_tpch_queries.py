@@ -14,6 +14,7 @@ import pytest
 import colonnade
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.tpch import TPCH_DDL, TPCH_PLAIN_DDL, TPCH_TABLES, foreign_key_indexes, generate
+from colonnade.store import cores
 from tests.conftest import load_with_sqlite3, tbl_rows
 from tests.differential.likeness import SUMMED, Row, in_order, in_ranks, ranks, same_value
 from tests.differential.taken import stats
@@ -100,8 +101,13 @@ def _order(text: str, names: list[str]) -> list[int]:
 
 
 @pytest.mark.storage_format("auto", reason="the load makes the row groups that it claims")
+@pytest.mark.parametrize("processors", [1, 6])
 @pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
-def test_a_query_gives_what_sqlite3_gives(loaded: Loaded, path: Path) -> None:
+def test_a_query_gives_what_sqlite3_gives(
+    loaded: Loaded, path: Path, processors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one thread, and in several."""
+    monkeypatch.setattr(cores, "cores", lambda: processors)
     _compare(loaded, path)
 
 
