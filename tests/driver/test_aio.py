@@ -22,7 +22,14 @@ SLOW = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT c
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 20))
+    async def settled() -> Any:
+        found = await asyncio.wait_for(work, 20)
+        for thread in threading.enumerate():  # aiosqlite's, which may still have something to tell the loop
+            if "_connection_worker_thread" in thread.name:
+                await asyncio.to_thread(thread.join, 5)
+        return found
+
+    return asyncio.run(settled())
 
 
 def workers() -> list[threading.Thread]:

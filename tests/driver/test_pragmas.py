@@ -120,9 +120,8 @@ def test_write_hints_name_figures_and_sources(connection: colonnade.Connection) 
     assert figures["recommended_rows"][1] <= figures["maximum_rows"][1]
 
 
-@pytest.mark.storage_format("auto", "column", reason="bulk load appends to row groups")
 @pytest.mark.storage_format(
-    "auto", "row", reason="else a row group that is half gone is written anew at once"
+    "auto", reason="a bulk load makes the row group, and it stays when half of it is gone"
 )
 def test_the_storage_report_says_what_is_stored_how_and_why(connection: colonnade.Connection) -> None:
     pragma(connection, "bulk_load = on")
