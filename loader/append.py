@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from colonnade.sql.objects import TableDef
-from colonnade.store.database import Store
 from colonnade.store.errors import IntegrityError, OperationalError, as_sqlite
 from colonnade.store.format import ROWID_COLUMN
 from colonnade.store.keycode import KeySpec
@@ -223,11 +222,3 @@ def alias_rowids(column: Column) -> IntArray:
         raise IntegrityError("datatype mismatch")
     rowids: IntArray = column.data.to_numpy()
     return rowids
-
-
-def ensure_column_format(store: Store, definition: TableDef) -> ColumnTable:
-    """The table in column format, converted if need be."""
-    table = store.table(definition.name, definition.schema)
-    if table is None:
-        table = store.convert(definition.name, definition.schema)
-    return table

@@ -29,24 +29,23 @@ from colonnade.store.values import IntArray, Kind
 
 _DENSE = 1 << 22  # codes up to here are looked up in an array
 _SPARSE = 8  # or where there are at least a row for so many codes
-_WIDE, _WIDE_SPARSE = (
-    1 << 24,
-    32,
-)  # in joins; up to here an array costs less than hashing, a row for so many codes
+# The same in joins, where an array costs less than hashing for longer.
+_WIDE, _WIDE_SPARSE = 1 << 24, 32
 
 
 def numbers_of(vector: Vector) -> npt.NDArray[Any] | None:
     """Integers that are equal where the values are, NULL as 0; None where it takes a dictionary."""
     if vector.truth:
-        return _filled(vector.data.cast(pa.int8()))
+        return filled(vector.data.cast(pa.int8()))
     if vector.kind is Kind.INTEGER:
-        return _filled(vector.data)
+        return filled(vector.data)
     if vector.kind is Kind.DATE:
-        return _filled(vector.data.view(pa.int32()))
+        return filled(vector.data.view(pa.int32()))
     return None
 
 
-def _filled(data: pa.Array) -> npt.NDArray[Any]:
+def filled(data: pa.Array) -> npt.NDArray[Any]:
+    """The values of an array of numbers, NULL as 0."""
     found: npt.NDArray[Any] = (data.fill_null(0) if data.null_count else data).to_numpy(zero_copy_only=False)
     return found
 
@@ -276,13 +275,13 @@ def _comparable(left: Vector, right: Vector, collation: str) -> tuple[Any, Any]:
     """Both sides as integer arrays, or as Arrow arrays of one type."""
     if left.kind in NUMBERS and right.kind in NUMBERS:
         if left.kind is Kind.INTEGER and right.kind is Kind.INTEGER:
-            return _filled(ints(left)), _filled(ints(right))
+            return filled(ints(left)), filled(ints(right))
         return pc.add(doubles(left, exact=True), 0.0), pc.add(doubles(right, exact=True), 0.0)
     if left.kind in TEXTS and right.kind in TEXTS:
         if collation != "BINARY":
             raise NotVectorizable("a join by a collation")
         if left.kind is Kind.DATE and right.kind is Kind.DATE:
-            return _filled(left.data.view(pa.int32())), _filled(right.data.view(pa.int32()))
+            return filled(left.data.view(pa.int32())), filled(right.data.view(pa.int32()))
         one, other = (side.data if side.kind is Kind.TEXT else text_data(side) for side in (left, right))
         return one, other
     if left.kind is right.kind:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from colonnade.sql.select.keys import stable_order
+from colonnade.sql.select.keys import filled, numbers_of, stable_order
 from colonnade.sql.select.rules.compare import collated
 from colonnade.sql.select.vector import NUMBERS, TEXTS, Vector, text_data
 from colonnade.store.values import IntArray, Kind
@@ -18,13 +18,11 @@ from colonnade.store.values import IntArray, Kind
 
 def ranks(vector: Vector, collation: str = "BINARY") -> npt.NDArray[Any]:
     """Numbers that compare as the values do; any number for NULL."""
-    data = vector.data
-    if vector.truth:
-        return _filled(data.cast(pa.int8()))
+    data, numbers = vector.data, numbers_of(vector)
+    if numbers is not None:
+        return numbers
     if vector.kind in NUMBERS:
-        return _filled(data)
-    if vector.kind is Kind.DATE:
-        return _filled(data.view(pa.int32()))
+        return filled(data)
     if vector.kind is Kind.NULL:
         return np.zeros(len(vector), np.int8)
     if vector.kind in TEXTS and not pa.types.is_dictionary(data.type):
@@ -40,11 +38,6 @@ def ranks(vector: Vector, collation: str = "BINARY") -> npt.NDArray[Any]:
     rank = np.empty(len(words) + 1, np.int64)
     rank[places], rank[-1] = np.arange(len(words)), 0
     found: npt.NDArray[Any] = rank[encoded.indices.fill_null(len(words)).to_numpy()]
-    return found
-
-
-def _filled(data: pa.Array) -> npt.NDArray[Any]:
-    found: npt.NDArray[Any] = (data.fill_null(0) if data.null_count else data).to_numpy(zero_copy_only=False)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from itertools import islice
 from typing import Any, ClassVar
@@ -32,7 +33,7 @@ _CLASSES = {
 }
 
 
-class _Side:
+class _Side(ABC):
     """What both sides do alike, each with a connection of its own.
 
     settings   PRAGMAs by name
@@ -69,20 +70,20 @@ class _Side:
         self.opened = None
         self.db.close()
 
-    def connection(self) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def connection(self) -> Any: ...
 
-    def failure(self, error: Any) -> Outcome:
-        raise NotImplementedError
+    @abstractmethod
+    def failure(self, error: Any) -> Outcome: ...
 
-    def facts(self) -> Outcome:
-        raise NotImplementedError
+    @abstractmethod
+    def facts(self) -> Outcome: ...
 
-    def one(self, step: Step) -> Outcome:
-        raise NotImplementedError
+    @abstractmethod
+    def one(self, step: Step) -> Outcome: ...
 
-    def many(self, step: Step) -> Outcome:
-        raise NotImplementedError
+    @abstractmethod
+    def many(self, step: Step) -> Outcome: ...
 
     def run(self, step: Step) -> Outcome:
         """What can be seen of one statement."""
