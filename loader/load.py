@@ -36,6 +36,7 @@ from colonnade.sql.schema import read_schema
 from colonnade.sql.statement import parse, split
 from colonnade.store.cores import cores
 from colonnade.store.database import Store
+from colonnade.store.earlysync import EarlySync
 from colonnade.store.errors import OperationalError
 
 Given = str | tuple[str, Any]
@@ -137,7 +138,8 @@ class _Load:
         try:
             with timeline, self.ledger, closing(self.quarantine):
                 run_script(db, script, script_path)
-                self._load_all(sources)
+                with EarlySync(db):
+                    self._load_all(sources)
                 self._end()
         except BaseException:
             if db.in_transaction:  # a full disk makes SQLite roll back by itself
@@ -233,6 +235,7 @@ class _Load:
         schema, names = self._schema(table.definition.schema), [definition.name for definition in together]
         checks = PieceChecks(self.store, schema, table.writer, names, self.stats)
         self._checks[fold(table.definition.name)] = checks
+        table.looks_at_keys = True
 
     def _keep_all(self, table: TableLoad, pieces: Sequence[Piece]) -> None:
         for piece in pieces:

@@ -49,7 +49,7 @@ class Piece:
 
     rows      as the source gave them, bad rows included
     problems  what bad rows break
-    batch     the good rows
+    batch     the good rows; without their columns once `prepared` has all that is needed of them
     kept      positions of the good rows in `rows`; None: all
     prepared  the row group, where the batch makes one and it could be encoded in a thread
     """
@@ -70,6 +70,11 @@ class Piece:
         kept = np.arange(start, stop) if self.kept is None else self.kept[start:stop]
         return replace(self, batch=self.batch.slice(start, stop - start), kept=kept, prepared=None)
 
+    def only_prepared(self) -> Piece:
+        """The piece without the values of its rows, which take several times the memory of the row group."""
+        bare = RowBatch(self.batch.row_count, ())
+        return replace(self, batch=bare, rows=replace(self.rows, batch=bare))
+
 
 class TableLoad:
     """Loads sources into one table, one after another."""
@@ -87,6 +92,7 @@ class TableLoad:
         self.writer = writer
         self.report = report
         self.checker = RowChecker(store.db, definition)
+        self.looks_at_keys = False  # before rows are stored; the values are kept until then
         self._options = options
 
     def tasks(self, files: Sequence[SourceFile | Frame]) -> Iterator[Task]:
@@ -127,7 +133,9 @@ class TableLoad:
             bad = sorted_distinct(np.concatenate([problem.rows for problem in problems]))
             kept = np.setdiff1d(np.arange(batch.row_count, dtype=np.int64), bad, assume_unique=True)
             batch = batch.take(kept)
-        return Piece(rows, problems, batch, kept, self.writer.prepare(batch), input_bytes)
+        piece = Piece(rows, problems, batch, kept, self.writer.prepare(batch), input_bytes)
+        done = piece.prepared is not None and not problems and not rows.rejects and not self.checker.late
+        return piece.only_prepared() if done and not self.looks_at_keys else piece
 
     def bad_rows(self, piece: Piece) -> dict[int, RowProblem]:
         """By position in the piece, the first thing that each bad row breaks."""

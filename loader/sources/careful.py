@@ -52,22 +52,35 @@ def convert_options(options: LoadOptions, types: Mapping[str, pa.DataType]) -> p
     )
 
 
-def read_table(data: Bytes, layout: Layout, convert: pa.csv.ConvertOptions, *, quoted: bool) -> pa.Table:
-    """pyarrow.csv over records that begin with data; one chunk a column. Releases the GIL. ArrowInvalid."""
+def read_table(
+    data: Bytes,
+    layout: Layout,
+    convert: pa.csv.ConvertOptions,
+    *,
+    quoted: bool,
+    block_bytes: int | None = None,
+) -> pa.Table:
+    """pyarrow.csv over records that begin with data. Releases the GIL. Raises ArrowInvalid.
+
+    block_bytes  what the parser takes at once, and a column has a chunk of; None: all. Raises ArrowInvalid where a
+                 record is longer
+    """
     if bytes(data[: len(BOM)]) == BOM:  # pyarrow drops it, and here it is data
         data = BOM + bytes(data)
     if len(data) and np.frombuffer(data, np.int8).min() >= 0:  # ASCII needs no check, 6% of the parse
         convert.check_utf8 = False
     return pa.csv.read_csv(
         pa.BufferReader(pa.py_buffer(data)),
-        pa.csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=layout.field_names),
+        pa.csv.ReadOptions(
+            use_threads=False, block_size=block_bytes or len(data) + 1, column_names=layout.field_names
+        ),
         parse_options(layout.dialect, quoted=quoted),
         convert,
     )
 
 
 def one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    """The column as one array; a table parsed in one block has one chunk."""
+    """The column as one array."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
