@@ -7,7 +7,7 @@ writes. What a row owes to other rows (uniqueness, foreign keys) is not looked a
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -168,7 +168,7 @@ class Appender:
     def _random_rowid(self) -> int:
         if self.definition.autoincrement:
             raise as_sqlite(OperationalError("database or disk is full"), "SQLITE_FULL")
-        return secrets.randbelow(INT64_MAX // 2) + 1
+        return int.from_bytes(os.urandom(8), "little") % (INT64_MAX // 2) + 1
 
     def saw_rowid(self, rowid: int) -> None:
         """Keep `next_rowid` above a rowid that the rows brought themselves."""

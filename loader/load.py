@@ -133,6 +133,7 @@ class _Load:
 
     def run(self, sources: Sequence[Given], script: str, script_path: str) -> LoadReport:
         report, db = self.report, self.store.db
+        self.store.choose_page_size()
         db.execute("BEGIN IMMEDIATE")
         churn, timeline = Churn(self.store), Timeline(lambda: report.rows)
         try:

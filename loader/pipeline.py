@@ -44,3 +44,5 @@ def in_order(
         for future in running:
             if not future.cancelled():
                 future.exception()
+        if isinstance(source, Generator):
+            source.close()

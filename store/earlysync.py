@@ -48,7 +48,9 @@ class EarlySync:
 
     def __enter__(self) -> Self:
         if _may_be_synced(self._db):
-            self._thread = Thread(target=self._run, args=(_file(self._db),), name="colonnade-sync", daemon=True)
+            self._thread = Thread(
+                target=self._run, args=(_file(self._db),), name="colonnade-sync", daemon=True
+            )
             self._thread.start()
         return self
 

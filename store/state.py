@@ -11,7 +11,7 @@ even after a rollback (`ids`), so only a stamp of another connection makes it fo
 from __future__ import annotations
 
 import itertools
-import secrets
+import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -126,7 +126,7 @@ class Stamps:
     """Makes the stamps of one connection and knows them again."""
 
     def __init__(self) -> None:
-        self._mine = secrets.token_hex(8) + "-"
+        self._mine = os.urandom(8).hex() + "-"
         self._numbers = itertools.count(1)
 
     def fresh(self) -> str:

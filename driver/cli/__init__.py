@@ -7,15 +7,13 @@ arguments (argparse); 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from typing import NoReturn
-
-import pyarrow as pa
 
 from colonnade.store.errors import Error
 
@@ -36,18 +34,24 @@ def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
 def run_program() -> NoReturn:
     """The console script: `main` in a process of its own."""
     sys.meta_path.insert(0, _NoPandas())
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # numpy's, which would wait busily for work that never comes
+    gc.disable()  # while modules are made, nothing of which is garbage
     _choose_allocator()
     sys.exit(main())
 
 
 def _choose_allocator() -> None:
     """jemalloc gives a load's pieces back sooner than Arrow's default: 235 MB instead of 317 at TPC-H scale 1."""
+    import pyarrow as pa  # after the environment that it and numpy read
+
     if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         with suppress(NotImplementedError):  # not in every build of pyarrow
             pa.set_memory_pool(pa.jemalloc_memory_pool())
 
 
-class _NoPandas(MetaPathFinder):
+class _NoPandas:
     """pyarrow imports pandas where it is installed, for 0.4 s and some 40 MB that no command needs."""
 
     def find_spec(self, name: str, path: object, target: object = None) -> None:
@@ -61,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A command is imported only if it is the one to run: a third of a second for all of them.
     named = [name for name in COMMANDS if name in arguments[:1]]
     args = build_parser(named or COMMANDS).parse_args(arguments)
+    gc.enable()
     try:
         code: int = args.run(args)
     except BrokenPipeError:
