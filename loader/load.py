@@ -23,7 +23,7 @@ from colonnade.loader.refused import insert_each
 from colonnade.loader.rejects import Why
 from colonnade.loader.report import LoadReport, TableReport, peak_rss_bytes
 from colonnade.loader.settle import Debt, TableKey, finish, validate_debt
-from colonnade.loader.sources import LoadError, SourceFile, Task, find_sources
+from colonnade.loader.sources import Buffers, LoadError, SourceFile, Task, find_sources
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.tableload import BadRows, Frame, Piece, TableLoad
 from colonnade.loader.timeline import Timeline
@@ -38,6 +38,7 @@ from colonnade.store.cores import cores
 from colonnade.store.database import Store
 from colonnade.store.earlysync import EarlySync
 from colonnade.store.errors import OperationalError
+from colonnade.store.hints import TARGET_GROUP_BYTES
 
 Given = str | tuple[str, Any]
 
@@ -186,25 +187,27 @@ class _Load:
             if schema.table(name) is None:
                 raise LoadError(f"no such table: {name}")
             files.setdefault(fold(name), []).append(Frame(name, data))
-        cycles = [[schema.tables[fold(name)] for name in cycle] for cycle in schema.load_order(list(files))]
+        # The largest first: while the threads are busy with its pieces the next table is made ready.
+        sizes = {name: sum(file.byte_count or 0 for file in given) for name, given in files.items()}
+        order = schema.load_order(list(files), sizes)
+        cycles = [[schema.tables[fold(name)] for name in cycle] for cycle in order]
         started: list[list[TableLoad]] = []
+        buffers = Buffers()
 
-        def tasks() -> Iterator[tuple[int, TableLoad, Task]]:
-            """The pieces of all tables: the threads begin with the next table while one is validated."""
+        def start_each() -> Iterator[tuple[int, TableLoad, Iterator[Task]]]:
             for number, definitions in enumerate(cycles):
                 started.append([])
                 for definition in definitions:
-                    table = self._start(definition, files[fold(definition.name)])
+                    given = files[fold(definition.name)]
+                    table = self._start(definition, given, buffers)
                     if not self.options.bulk_load and table.writer.column_format:
                         self._check_pieces(table, definitions)
                     started[number].append(table)
-                    pieces = table.tasks(files[fold(definition.name)])
-                    for task in self.store.spans.each("read", pieces, table=definition.name):
-                        yield number, table, task
+                    yield number, table, table.tasks(given)
 
         settled = 0
         with ThreadPoolExecutor(cores(), "colonnade-load") as pool:
-            results = in_order(pool, _work, tasks(), cores())
+            results = in_order(pool, _work, self._tasks(start_each()), cores(), _share)
             with closing(results):
                 for number, table, pieces in results:
                     while settled < number:
@@ -220,17 +223,36 @@ class _Load:
             if self._is_over:
                 return
 
+    def _tasks(
+        self, tables: Iterator[tuple[int, TableLoad, Iterator[Task]]]
+    ) -> Iterator[tuple[int, TableLoad, Task]]:
+        """The pieces of all tables. The threads begin with the next table while one is validated, and a table is
+        started as soon as they have work for a while from the one before."""
+        following = next(tables, None)
+        while following is not None:
+            (number, table, pieces), following = following, None
+            left = cores() + 1
+            for task in self.store.spans.each("read", pieces, table=table.definition.name):
+                yield number, table, task
+                left -= 1
+                if left == 0:
+                    following = next(tables, None)
+            if left > 0:
+                following = next(tables, None)
+
     @property
     def _is_over(self) -> bool:
         return self.found.total > 0 and self.options.on_violation == "abort"
 
-    def _start(self, definition: TableDef, files: Sequence[SourceFile | Frame]) -> TableLoad:
+    def _start(
+        self, definition: TableDef, files: Sequence[SourceFile | Frame], buffers: Buffers
+    ) -> TableLoad:
         report = TableReport(definition.name, [file.path for file in files])
         self.report.tables.append(report)
         sizes = [file.byte_count for file in files]
         known = None if None in sizes else sum(size or 0 for size in sizes)
         self.observer.table_started(definition.name, known)
-        return TableLoad(self.store, definition, self._writer(definition), self.options, report)
+        return TableLoad(self.store, definition, self._writer(definition), self.options, report, buffers)
 
     def _check_pieces(self, table: TableLoad, together: Sequence[TableDef]) -> None:
         schema, names = self._schema(table.definition.schema), [definition.name for definition in together]
@@ -385,6 +407,11 @@ class _Load:
 def _work(item: tuple[int, TableLoad, Task]) -> tuple[int, TableLoad, list[Piece]]:
     number, table, task = item
     return number, table, table.work(task)
+
+
+def _share(item: tuple[int, TableLoad, Task]) -> float:
+    """A piece's share of a full one, which has the target's bytes."""
+    return min(1.0, max(item[2].input_bytes / TARGET_GROUP_BYTES * 2, 1 / 16))
 
 
 class _Both:

@@ -81,15 +81,17 @@ class SortedCodes:
         shift = max(0, int(self.span).bit_length() - bucket_bits)
         self.shift, self.rest = np.uint64(shift), np.uint64(2**shift - 1)
         offsets = in_order.view(np.uint64) - self.low
-        sizes = np.bincount((offsets >> self.shift).view(np.int64))
-        self.starts = np.zeros(len(sizes) + 1, np.int32)
-        np.cumsum(sizes, out=self.starts[1:])
-        self.skewed = int(sizes.max()) > 32
+        buckets = (offsets >> self.shift).view(np.int64)
+        begin = np.flatnonzero(np.concatenate(([True], buckets[1:] != buckets[:-1])))
+        filled, count = buckets[begin], int(buckets[-1]) + 1
+        # A bucket without codes begins where the next one with some does.
+        places = np.append(begin, len(in_order)).astype(np.int32)
+        self.starts = np.repeat(places, np.diff(filled, prepend=-1, append=count))
+        self.skewed = int(np.diff(begin, append=len(in_order)).max()) > 32
         if shift < 32 and keys is None:
             nobody = np.uint16(2**16 - 1) if shift < 16 else np.uint32(2**32 - 1)
-            self.firsts = np.full(len(sizes), nobody)
-            filled = np.flatnonzero(sizes)
-            self.firsts[filled] = offsets[self.starts[filled]] & self.rest
+            self.firsts = np.full(count, nobody)
+            self.firsts[filled] = offsets[begin] & self.rest
 
     @property
     def nbytes(self) -> int:

@@ -13,26 +13,36 @@ Result = TypeVar("Result")
 
 
 def in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], ahead: int
+    pool: ThreadPoolExecutor,
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    ahead: int,
+    share: Callable[[Item], float] = lambda item: 1.0,
 ) -> Generator[Result, None, None]:
     """work(item) for each item, in the items' order, `ahead` of them started before the first is asked for.
 
-    Memory is that of `ahead` + 1 items and results. An exception of `work` or of `items` is raised where
+    share   of the memory of a full item, above 0: of small ones more are started
+    Memory is that of `ahead` + 1 full items and their results. An exception of `work` or of `items` is raised where
     its result would have come; nothing that was started is left running then.
     """
     running: deque[Future[Result]] = deque()
+    shares: deque[float] = deque()
     source = iter(items)
     error: BaseException | None = None
     try:
         while error is None:
             try:
                 # In a context of its own: what traces the calling thread knows whose work it is.
-                running.append(pool.submit(copy_context().run, work, next(source)))
+                item = next(source)
+                running.append(pool.submit(copy_context().run, work, item))
+                shares.append(share(item))
+                del item
             except StopIteration:
                 break
             except Exception as problem:
                 error = problem
-            if len(running) > ahead:
+            while sum(shares) >= ahead + 1:
+                shares.popleft()
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()

@@ -15,6 +15,7 @@ from colonnade.loader.refused import Refused
 from colonnade.loader.report import TableReport
 from colonnade.loader.rowcheck import RowChecker
 from colonnade.loader.sources import (
+    Buffers,
     LoadedRows,
     LoadError,
     Provenance,
@@ -86,8 +87,10 @@ class TableLoad:
         writer: TableWriter,
         options: LoadOptions,
         report: TableReport,
+        buffers: Buffers,
     ) -> None:
         self.store = store
+        self._buffers = buffers
         self.definition = definition
         self.writer = writer
         self.report = report
@@ -96,13 +99,19 @@ class TableLoad:
         self._options = options
 
     def tasks(self, files: Sequence[SourceFile | Frame]) -> Iterator[Task]:
-        """The pieces of its sources, one after another. On the connection's thread."""
+        """The pieces of its sources, one after another; the first one is opened now. On the connection's thread."""
+        return self._tasks(self._open(files[0]), files[1:])
+
+    def _tasks(self, source: Source, files: Sequence[SourceFile | Frame]) -> Iterator[Task]:
+        yield from source.tasks(partial(self._batch_rows, source))
         for file in files:
-            if isinstance(file, Frame):
-                source: Source = open_arrow(file.data, self.definition, self._options)
-            else:
-                source = open_source(file, self.definition, self._options)
+            source = self._open(file)
             yield from source.tasks(partial(self._batch_rows, source))
+
+    def _open(self, file: SourceFile | Frame) -> Source:
+        if isinstance(file, Frame):
+            return open_arrow(file.data, self.definition, self._options)
+        return open_source(file, self.definition, self._options, self._buffers)
 
     def _batch_rows(self, source: Source) -> int:
         return self.store.batch_rows(self.definition.name, self.definition.schema, source.bytes_per_row)

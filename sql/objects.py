@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from colonnade.sql.affinity import Affinity
@@ -150,10 +150,12 @@ class Schema:
         """The foreign keys that refer to a table, with the tables they belong to."""
         return self._children.get(fold(name), [])
 
-    def load_order(self, names: Iterable[str]) -> list[list[str]]:
+    def load_order(self, names: Iterable[str], sizes: Mapping[str, int] | None = None) -> list[list[str]]:
         """`names` in groups, parents before children; tables that refer to each other share a group.
 
-        Only references among `names` count. Ties are in order of creation.
+        Only references among `names` count. Of groups that could come next the largest does, else the one created
+        first.
+        sizes  bytes to load, by folded name
         """
         wanted = {fold(name) for name in names}
         missing = wanted - self.tables.keys()
@@ -163,11 +165,13 @@ class Schema:
         parents = {
             key: {fold(fk.parent) for fk in self.tables[key].foreign_keys} & wanted - {key} for key in nodes
         }
-        return [[self.tables[key].name for key in group] for group in _components(nodes, parents)]
+        ordered = _components(nodes, parents, sizes or {})
+        return [[self.tables[key].name for key in group] for group in ordered]
 
 
-def _components(nodes: list[str], parents: dict[str, set[str]]) -> list[list[str]]:
-    """Strongly connected components, those without parents left first, in the order of `nodes`."""
+def _components(nodes: list[str], parents: dict[str, set[str]], sizes: Mapping[str, int]) -> list[list[str]]:
+    """Strongly connected components, those without parents left first, of them the largest, else in the order of
+    `nodes`."""
     reach = {node: _reachable(node, parents) for node in nodes}
     groups: list[list[str]] = []
     placed: set[str] = set()
@@ -178,7 +182,8 @@ def _components(nodes: list[str], parents: dict[str, set[str]]) -> list[list[str
     ordered: list[list[str]] = []
     done: set[str] = set()
     while groups:
-        ready = next(g for g in groups if all(parents[node] <= done.union(g) for node in g))
+        able = (g for g in groups if all(parents[node] <= done.union(g) for node in g))
+        ready = max(able, key=lambda g: sum(sizes.get(node, 0) for node in g))  # the first of equals
         groups.remove(ready)
         ordered.append(ready)
         done.update(ready)

@@ -28,10 +28,12 @@ from colonnade.loader.sources.base import (
 from colonnade.loader.sources.delimited import DelimitedSource
 from colonnade.loader.sources.find import find_sources
 from colonnade.loader.sources.jsonl import JsonSource
+from colonnade.loader.sources.pieces import Buffers
 from colonnade.loader.sources.tabular import open_arrow, open_arrow_file, open_parquet
 from colonnade.sql.objects import TableDef
 
 __all__ = [
+    "Buffers",
     "LoadError",
     "LoadedRows",
     "Provenance",
@@ -45,17 +47,26 @@ __all__ = [
     "open_source",
 ]
 
-_OPENERS: dict[str, Callable[[SourceFile, TableDef, LoadOptions], Source]] = {
+_TEXT: dict[str, Callable[[SourceFile, TableDef, LoadOptions, Buffers], Source]] = {
     "tbl": DelimitedSource,
     "dat": DelimitedSource,
     "csv": DelimitedSource,
     "tsv": DelimitedSource,
     "jsonl": JsonSource,
+}
+_ARROW: dict[str, Callable[[SourceFile, TableDef, LoadOptions], Source]] = {
     "parquet": open_parquet,
     "arrow": open_arrow_file,
 }
 
 
-def open_source(file: SourceFile, table: TableDef, options: LoadOptions) -> Source:
-    """Open a file for reading. LoadError if it cannot be read, or if its columns do not fit the table."""
-    return _OPENERS[file.format](file, table, options)
+def open_source(
+    file: SourceFile, table: TableDef, options: LoadOptions, buffers: Buffers | None = None
+) -> Source:
+    """Open a file for reading. LoadError if it cannot be read, or if its columns do not fit the table.
+
+    buffers  what text is read into, to be used by other files too
+    """
+    if file.format in _ARROW:
+        return _ARROW[file.format](file, table, options)
+    return _TEXT[file.format](file, table, options, buffers or Buffers())

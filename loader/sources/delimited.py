@@ -28,7 +28,7 @@ from colonnade.loader.sources.careful import (
 from colonnade.loader.sources.guesses import ARROW_TYPES, Guess, Guesses, has_hex, settle
 from colonnade.loader.sources.layout import Layout, read_layout
 from colonnade.loader.sources.parts import loaded_rows
-from colonnade.loader.sources.pieces import Piece, TextFile, cut, provenance
+from colonnade.loader.sources.pieces import Buffers, Piece, TextFile, cut, provenance
 from colonnade.loader.sources.records import blank_records, line_ends
 from colonnade.loader.sources.textnumbers import text_numbers
 from colonnade.sql.objects import TableDef
@@ -60,33 +60,28 @@ class Parser:
 class DelimitedSource:
     """A file of delimited text."""
 
-    def __init__(self, file: SourceFile, table: TableDef, options: LoadOptions) -> None:
+    def __init__(self, file: SourceFile, table: TableDef, options: LoadOptions, buffers: Buffers) -> None:
         self.path = file.path
         self.options = options
+        self._buffers = buffers
         stream = ByteStream(file.path)
         try:
             self._layout = read_layout(stream, file.path, file.format, table, options)
+            self._parser = _parser(self._layout, options)
         except BaseException:
             stream.close()
             raise
         self._stream: ByteStream | None = stream
-        self._parser: Parser | None = None  # once it is read
         if can_be_read_again(file.path):  # when its turn comes: many sources may wait for theirs
             self._stream = None
             stream.close()
 
     @property
     def bytes_per_row(self) -> float:
-        return 0.0 if self._parser is None else self._parser.bytes_per_row
+        return self._parser.bytes_per_row
 
     def tasks(self, batch_rows: Callable[[], int]) -> Iterator[DelimitedTask]:
-        layout = self._layout
-        parser = self._parser = Parser(
-            layout, self.options, Guesses([c.affinity for c in layout.table.columns])
-        )
-        CarefulParse(layout, self.options).sample(parser.guesses)
-        sampled = len(line_ends(layout.sample))
-        parser.bytes_done, parser.rows_done = len(layout.sample) or 100, max(1, sampled)
+        layout, parser = self._layout, self._parser
         stream = self._stream or ByteStream(self.path)
         try:
             stream.skip(layout.start)
@@ -96,12 +91,22 @@ class DelimitedSource:
                 text,
                 lambda: int(batch_rows() * parser.bytes_per_row * _ROOM),
                 self.options.max_record_bytes,
+                self._buffers,
                 keep_blanks=len(layout.positions) == 1,
             )
             for piece in pieces:
                 yield DelimitedTask(piece, parser, max(1, batch_rows()))
         finally:
             stream.close()
+
+
+def _parser(layout: Layout, options: LoadOptions) -> Parser:
+    """The parser of a file, as the sample at its start suggests."""
+    parser = Parser(layout, options, Guesses([c.affinity for c in layout.table.columns]))
+    CarefulParse(layout, options).sample(parser.guesses)
+    sampled = len(line_ends(layout.sample))
+    parser.bytes_done, parser.rows_done = len(layout.sample) or 100, max(1, sampled)
+    return parser
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from colonnade.loader.sources.faults import Fault, error_for, number_faults, oth
 from colonnade.loader.sources.guesses import NUMBERS
 from colonnade.loader.sources.layout import near_name
 from colonnade.loader.sources.parts import loaded_rows
-from colonnade.loader.sources.pieces import BOM, Piece, TextFile, cut, provenance
+from colonnade.loader.sources.pieces import BOM, Buffers, Piece, TextFile, cut, provenance
 from colonnade.loader.sources.records import Dialect, line_ends, record_ends
 from colonnade.loader.sources.textnumbers import text_numbers
 from colonnade.sql.affinity import apply_affinity
@@ -51,8 +51,9 @@ _ROOM = 0.97  # of a batch, see delimited
 class JsonSource:
     """A file of JSON lines."""
 
-    def __init__(self, file: SourceFile, table: TableDef, options: LoadOptions) -> None:
+    def __init__(self, file: SourceFile, table: TableDef, options: LoadOptions, buffers: Buffers) -> None:
         self.path = file.path
+        self._buffers = buffers
         self._stream = ByteStream(file.path)
         self._table = table
         self._options = options
@@ -78,7 +79,7 @@ class JsonSource:
 
         limit = self._options.max_record_bytes
         try:
-            for piece in cut(self._stream, text, wanted_bytes, limit, keep_blanks=False):
+            for piece in cut(self._stream, text, wanted_bytes, limit, self._buffers, keep_blanks=False):
                 task = JsonTask(piece, self, max(1, batch_rows()))
                 if piece.number == 0:  # what it teaches is for all that follow
                     task.parse()

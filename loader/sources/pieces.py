@@ -147,14 +147,20 @@ def lines_before(data: Bytes, records: IntArray, dialect: Dialect) -> IntArray:
 
 
 def cut(
-    stream: ByteStream, file: TextFile, wanted_bytes: Callable[[], int], limit: int, *, keep_blanks: bool
+    stream: ByteStream,
+    file: TextFile,
+    wanted_bytes: Callable[[], int],
+    limit: int,
+    buffers: Buffers,
+    *,
+    keep_blanks: bool,
 ) -> Iterator[Piece]:
     """The stream in pieces of about wanted_bytes() bytes; a longer record gets a longer piece, up to `limit`.
 
     keep_blanks  an empty last line is a record (of a table with one column)
     Memory: one piece, and the start of a record that is copied to the next.
     """
-    buffers, rest, offset = Buffers(), b"", file.start
+    rest, offset = b"", file.start
     quote = file.dialect.quote.encode()
     while True:
         size = min(max(wanted_bytes(), SMALLEST_PIECE), LARGEST_PIECE)

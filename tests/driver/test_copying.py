@@ -263,8 +263,8 @@ def test_one_row_of_many_batches_is_in_the_row_part() -> None:
     pair = Pair(columns=("t", "u", "keyed", "counted"))
     pair.ours.execute("PRAGMA batch_size = 1000")
     wide = "d || '-' || d || '-' || d || '-' || d || '-' || d || '-' || d || '-' || d || '-' || d"
-    for _ in range(3):
-        wide = f"{wide} || {wide}"  # 1 KB: few rows make a row group
+    for _ in range(4):
+        wide = f"{wide} || {wide}"  # 2 KB: few rows make a row group
     for sql in (
         f"CREATE TABLE made AS SELECT id, {wide} AS w FROM t",
         f"INSERT INTO made SELECT id, {wide} FROM t",

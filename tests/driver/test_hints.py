@@ -29,7 +29,7 @@ def group_rows(connection: colonnade.Connection) -> list[int]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row groups of 64 KB in place of 8 MB, and all else as much smaller."""
+    """Row groups of 64 KB in place of 12 MiB, and all else as much smaller."""
     for name, value in (("TARGET_GROUP_BYTES", 1 << 16), ("MIN_ROWS", 64), ("MAX_RECOMMENDED_ROWS", 2048)):
         monkeypatch.setattr(hints, name, value)
 
@@ -130,18 +130,18 @@ def as_parquet(path: Path, rows: list[tuple[int, str]]) -> None:
 def test_the_first_row_groups_of_a_load_have_the_size_that_the_input_shows(
     tmp_path: Path, write: Callable[[Path, list[tuple[int, str]]], None]
 ) -> None:
-    """By the declared types they would have 131,072 rows, or 8,313."""
+    """By the declared types they would have 131,072 rows, or 12,470."""
     name = f"t.{write.__name__.removeprefix('as_')}"
-    write(tmp_path / name, [(n, f"{n:010}" * 100) for n in range(30_000)])
+    write(tmp_path / name, [(n, f"{n:010}" * 100) for n in range(40_000)])
     connection = colonnade.connect(":memory:")
     connection.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT)")
     connection.load(tmp_path / name)
-    assert max(group_rows(connection)) < 12_000
+    assert max(group_rows(connection)) < 18_000
     assert hint(connection)["bytes_per_row"][0] in range(1000, 1100)
     connection.execute("DROP TABLE t")
     write(tmp_path / name, [(n, "v") for n in range(60_000)])
     connection.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b VARCHAR(2000))")
-    assert hint(connection)["recommended_rows"][0] == 8313
+    assert hint(connection)["recommended_rows"][0] == 12_470
     connection.load(tmp_path / name)
     assert max(group_rows(connection)) > 40_000
     connection.close()
@@ -172,7 +172,7 @@ def test_hints_change_with_the_newest_rows(tmp_path: Path) -> None:
             connection.load(tmp_path / "t.csv")
             start += 5000
         seen.append(hint(connection)["recommended_rows"][0])
-    assert seen == [131_072, 131_072, (8 << 20) // 408, 131_072]
+    assert seen == [131_072, 131_072, (12 << 20) // 408, 131_072]
     connection.close()
 
 
@@ -190,5 +190,5 @@ def test_arrow_data_that_is_ingested_comes_in_row_groups_by_its_own_bytes() -> N
     batches = pa.table({"a": range(20_000), "b": ["y" * 1000] * 20_000}).to_reader(2000)
     assert connection.cursor().adbc_ingest("t", batches, mode="append") == 20_000
     connection.commit()
-    assert max(group_rows(connection)) < 10_000
+    assert max(group_rows(connection)) < 15_000
     connection.close()

@@ -45,6 +45,26 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, tpch_folder: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("before", "page_bytes"),
+    [((), 16_384), (("PRAGMA page_size = 8192",), 8192), (("CREATE TABLE t(a)",), 4096)],
+    ids=["new", "asked for", "there already"],
+)
+def test_a_file_that_begins_with_a_load_has_large_pages(
+    tmp_path: Path, before: tuple[str, ...], page_bytes: int
+) -> None:
+    (tmp_path / "p.csv").write_text("a\n1\n2\n")
+    connection = colonnade.connect(str(tmp_path / "t.db"))
+    for statement in before:
+        connection.execute(statement)
+    connection.load(str(tmp_path / "p.csv"), script="CREATE TABLE p(a INTEGER)")
+    connection.close()
+    with sqlite3.connect(tmp_path / "t.db") as theirs:
+        assert theirs.execute("PRAGMA page_size").fetchone() == (page_bytes,)
+        assert theirs.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    theirs.close()
+
+
 @pytest.fixture
 def connection(loaded: Path) -> Iterator[colonnade.Connection]:
     connection = colonnade.connect(str(loaded))

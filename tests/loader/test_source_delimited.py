@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import os
 import random
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from colonnade.loader.sources import LoadError, line_of
+from colonnade.loader.sources import LoadError, delimited, line_of
 from colonnade.store.values import Kind
 
 from .source_helpers import csv_rows, in_sqlite, load, same
@@ -183,6 +184,33 @@ def test_pieces_are_cut_right_however_small_they_are(tmp_path: Path, monkeypatch
     assert line_of(last.provenance, last.batch.row_count - 1) == breaks - sum(
         field.count("\n") + field.count("\r") for field in rows[-1]
     )
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_what_the_parser_takes_at_once_does_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quoted: bool
+) -> None:
+    """Blocks have dictionaries of their own, and a record may be longer than one."""
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 400)
+    words = ("ROAD", "RAIL", "SHIP")
+    rows = [
+        [str(n), f"{n}.25", f"{n % 7}.5", f"1996-03-{n % 28 + 1:02}", words[n // 40 % 3], "NY"[n % 2]]
+        for n in range(1000)
+    ]
+    rows[700][0], rows[800][4] = "007x", ""
+    for longest in (4, 300, 5000):
+        rows[600][4] = "y" * longest
+        if quoted:
+            rows[601][4] = "two\nlines" + "z" * longest
+        path = tmp_path / ("t.csv" if quoted else "t.tbl")
+        with path.open("w", newline="") as file:
+            if quoted:
+                file.write("i,r,n,d,x,b\n")
+                csv.writer(file, lineterminator="\n").writerows(rows)
+            else:
+                file.writelines("|".join(row) + "|\n" for row in rows)
+        got, _ = load(path, MIXED, batch_rows=300)
+        same(got, in_sqlite(rows, MIXED))
 
 
 @pytest.mark.parametrize(

@@ -436,6 +436,11 @@ def test_tables_are_loaded_after_their_parents(db: apsw.Connection) -> None:
         ["one", "two"],
     ]
     assert schema.load_order(["LINEITEM", "Orders"]) == [["orders"], ["lineitem"]]
+    sizes = {"part": 5, "customer": 3, "two": 4, "lineitem": 9}
+    largest_first = schema.load_order(
+        ["region", "part", "nation", "customer", "lineitem", "one", "two"], sizes
+    )
+    assert largest_first == [["lineitem"], ["part"], ["region"], ["one", "two"], ["nation"], ["customer"]]
     with pytest.raises(KeyError, match="nosuch"):
         schema.load_order(["nosuch"])
 

@@ -450,6 +450,7 @@ def test_nine_of_ten_rows_of_lineitem_never_come_into_the_row_part(tpch_folder: 
     connection.executescript(TPCH_DDL)
     rows = list(tbl_rows(tpch_folder / "lineitem.tbl"))
     connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("PRAGMA batch_size = 20000")
     connection.executemany(f"INSERT INTO lineitem VALUES({','.join('?' * 16)})", rows)
     connection.commit()
     connection._session.store.convert("lineitem").freeze()
