@@ -76,7 +76,7 @@ class Buffers:
         buffer = self._free.pop() if self._free else bytearray()
         if size <= len(buffer) <= 4 * size:
             return buffer
-        return bytearray(size + size // 8)  # the next piece may be a little larger
+        return bytearray(size + size // 32)  # the next piece may be a little larger
 
     def give(self, buffer: bytearray) -> None:
         if len(self._free) < 4:
