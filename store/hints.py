@@ -12,10 +12,10 @@ from colonnade.store.format import MAX_GROUP_ROWS
 
 # A row group is the unit of reading, of pruning and of memory. Per column it should be some hundred KB
 # encoded, so that SQLite reads a BLOB of many pages in one run; as decoded values it should stay in the
-# low MB, so that a few of them fit a small memory limit and a core's cache holds a column. 12 MiB of
-# values is 83k rows of TPC-H's lineitem (146 bytes), within the 64k to 128k that DuckDB and Parquet use. Against
-# 8 MiB a third of the calls of Python a row are gone, for each of which threads wait for one another.
-TARGET_GROUP_BYTES = 12 * 1024 * 1024
+# low MB, so that a few of them fit a small memory limit and a core's cache holds a column. 11 MiB of
+# values is 79k rows of TPC-H's lineitem (146 bytes), within the 64k to 128k that DuckDB and Parquet use. Against
+# 8 MiB a quarter of the calls of Python a row are gone, for each of which threads wait for one another.
+TARGET_GROUP_BYTES = 11 * 1024 * 1024
 MIN_ROWS = 4096  # one block: below it the fixed cost of a chunk outweighs its values
 MAX_RECOMMENDED_ROWS = 131_072  # narrow tables: longer groups prune worse and gain no speed
 LEAST_SHARE = 16  # of the recommended rows: fewer are no row group of their own unless nothing else comes

@@ -29,7 +29,7 @@ def group_rows(connection: colonnade.Connection) -> list[int]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row groups of 64 KB in place of 12 MiB, and all else as much smaller."""
+    """Row groups of 64 KB in place of 11 MiB, and all else as much smaller."""
     for name, value in (("TARGET_GROUP_BYTES", 1 << 16), ("MIN_ROWS", 64), ("MAX_RECOMMENDED_ROWS", 2048)):
         monkeypatch.setattr(hints, name, value)
 
@@ -130,7 +130,7 @@ def as_parquet(path: Path, rows: list[tuple[int, str]]) -> None:
 def test_the_first_row_groups_of_a_load_have_the_size_that_the_input_shows(
     tmp_path: Path, write: Callable[[Path, list[tuple[int, str]]], None]
 ) -> None:
-    """By the declared types they would have 131,072 rows, or 12,470."""
+    """By the declared types they would have 131,072 rows, or 11,431."""
     name = f"t.{write.__name__.removeprefix('as_')}"
     write(tmp_path / name, [(n, f"{n:010}" * 100) for n in range(40_000)])
     connection = colonnade.connect(":memory:")
@@ -141,7 +141,7 @@ def test_the_first_row_groups_of_a_load_have_the_size_that_the_input_shows(
     connection.execute("DROP TABLE t")
     write(tmp_path / name, [(n, "v") for n in range(60_000)])
     connection.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b VARCHAR(2000))")
-    assert hint(connection)["recommended_rows"][0] == 12_470
+    assert hint(connection)["recommended_rows"][0] == 11_431
     connection.load(tmp_path / name)
     assert max(group_rows(connection)) > 40_000
     connection.close()
@@ -172,7 +172,7 @@ def test_hints_change_with_the_newest_rows(tmp_path: Path) -> None:
             connection.load(tmp_path / "t.csv")
             start += 5000
         seen.append(hint(connection)["recommended_rows"][0])
-    assert seen == [131_072, 131_072, (12 << 20) // 408, 131_072]
+    assert seen == [131_072, 131_072, hints.TARGET_GROUP_BYTES // 408, 131_072]
     connection.close()
 
 
