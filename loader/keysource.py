@@ -67,8 +67,8 @@ class KeySource(Protocol):
         """In the order that decides which of two equal keys came first: checked row groups, the row
         part, then unchecked row groups as written. A row that was valid before is never the second."""
 
-    def read(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, Callable[[], KeyRows]]]:
-        """Fetches on the calling thread, segment by segment; each result decodes some of the rows, in any thread."""
+    def read(self, segment: Segment) -> Iterator[Callable[[], KeyRows]]:
+        """Fetches on the calling thread; each result decodes some of the rows, in any thread."""
 
     def rowids(self, segment: Segment, positions: IntArray) -> IntArray | None:
         """The rowids of rows that `read` gave without any; None if the table has no rowids."""
@@ -102,8 +102,9 @@ class Workers:
         """`work` over the rows of `segments`, its results in row order."""
 
         def tasks() -> Iterator[Callable[[], T]]:
-            for segment, decode in source.read(segments):
-                yield _bound(work, segment, decode)
+            for segment in segments:
+                for decode in source.read(segment):
+                    yield _bound(work, segment, decode)
 
         return self.ordered(tasks())
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -14,11 +13,11 @@ import numpy as np
 from colonnade.loader.keysource import NO_INTS, KeyRows, Segment
 from colonnade.sql.objects import TableDef
 from colonnade.store.catalog import quote, visible_rowid
+from colonnade.store.chunk import decode_chunk
 from colonnade.store.keycode import KeySpec
 from colonnade.store.keyindex import KeyZone, key_zone
 from colonnade.store.rawtext import read_rows
-from colonnade.store.reads import RawColumns
-from colonnade.store.table import ColumnTable
+from colonnade.store.table import ColumnTable, RawRowGroup
 from colonnade.store.values import IntArray, StorageClass, from_python
 from colonnade.store.zonemap import ZoneMap
 
@@ -31,10 +30,8 @@ class EmptySource:
     def segments(self) -> Sequence[Segment]:
         return ()
 
-    def read(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, Callable[[], KeyRows]]]:
-        for segment in segments:
-            raise LookupError(f"an empty source has no segment {segment}")
-        return iter(())
+    def read(self, segment: Segment) -> Iterator[Callable[[], KeyRows]]:
+        raise LookupError("an empty source has no segments")
 
     def rowids(self, segment: Segment, positions: IntArray) -> IntArray | None:
         raise LookupError("an empty source has no segments")
@@ -96,12 +93,7 @@ class RowSource:
         zone = key_zone(columns, KeySpec(tuple(range(len(pairs))), tuple(self._collations)))
         return KeyZone(zone.lo, zone.hi, True)
 
-    def read(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, Callable[[], KeyRows]]]:
-        for segment in segments:
-            for rows in self._read():
-                yield segment, _given(rows)
-
-    def _read(self) -> Iterator[KeyRows]:
+    def read(self, segment: Segment) -> Iterator[Callable[[], KeyRows]]:
         order = "" if self._rowid is None else f" ORDER BY {self._rowid}"
         names, start = [self._rowid or "NULL", *self._columns], 0
         with closing(read_rows(self._db, names, f"FROM {self._table}{order}")) as rows:
@@ -109,11 +101,12 @@ class RowSource:
                 rowids, *columns = zip(*some, strict=True)
                 positions = np.arange(start, start + len(some))
                 start += len(some)
-                yield KeyRows(
+                found = KeyRows(
                     tuple(from_python(column) for column in columns),
                     positions,
                     None if self._rowid is None else np.array(rowids, np.int64),
                 )
+                yield _given(found)
 
     def rowids(self, segment: Segment, positions: IntArray) -> IntArray | None:
         """None: `read` gives rowids where there are any."""
@@ -153,14 +146,11 @@ class ColumnSource:
             (checked if group.checked else owing).append(segment)
         return [*checked, *self._rows.segments(), *owing]
 
-    def read(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, Callable[[], KeyRows]]]:
-        with closing(self._table.read_many()) as file:
-            for segment in segments:
-                if segment.group_id is None:
-                    yield from self._rows.read((segment,))
-                else:
-                    raw = self._table.fetch_columns(segment.group_id, self._spec.column_ids, file)
-                    yield segment, partial(_decoded, raw)
+    def read(self, segment: Segment) -> Iterator[Callable[[], KeyRows]]:
+        if segment.group_id is None:
+            yield from self._rows.read(segment)
+        else:
+            yield _decoder(self._table.fetch(segment.group_id, self._spec.column_ids))
 
     def rowids(self, segment: Segment, positions: IntArray) -> IntArray | None:
         """Of rows that `read` gave without: another look at the row group, for violations only."""
@@ -172,9 +162,15 @@ class ColumnSource:
         return rowids[np.searchsorted(raw.positions, positions)]
 
 
-def _decoded(raw: RawColumns) -> KeyRows:
-    columns, positions = raw.decode()
-    return KeyRows(columns, positions, None)
+def _decoder(raw: RawRowGroup) -> Callable[[], KeyRows]:
+    def decode() -> KeyRows:
+        columns = tuple(decode_chunk(raw.chunks[column_id]) for column_id in raw.column_ids)
+        positions = raw.positions
+        if len(positions) < raw.group.row_count:
+            columns = tuple(column.take(positions) for column in columns)
+        return KeyRows(columns, positions, None)
+
+    return decode
 
 
 def int_range(zone: ZoneMap | None) -> tuple[int, int] | None:

@@ -198,7 +198,7 @@ class ColumnScan(Iterator[RowBatch]):
         """For each column asked for, the kinds that its values have, known before any is decoded. MIXED is among them
         where batches of several kinds are merged into one."""
         table, found = self._table, []
-        file = table.read_many()
+        file = table.store.pager.read_many(table.names)
         try:
             for place, column_id in enumerate(self._ids):
                 kinds = set() if self._hot is None else {self._hot.columns[place].kind}
@@ -261,7 +261,7 @@ class _Chunks:
 
     def __init__(self, table: ColumnTable, wish: Wish) -> None:
         self._table, self._epoch = table, table.store.epoch
-        self._file = table.read_many()
+        self._file = table.store.pager.read_many(table.names)
         self._scanned = [*wish.filtered(), *wish.others(rowids=False)]
         self.columns = len(self._scanned)
         table.store.cache.columns.use(table.names.key, self._scanned)

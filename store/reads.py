@@ -11,7 +11,7 @@ import numpy as np
 from colonnade.store.cache import BlockCache, CachedChunk
 from colonnade.store.chunk import ChunkReader, decode_chunk
 from colonnade.store.errors import Corrupt
-from colonnade.store.pager import Blob, ChunkFile, RowGroupInfo
+from colonnade.store.pager import Blob, RowGroupInfo
 from colonnade.store.prune import Condition
 from colonnade.store.rowpart import to_batch
 from colonnade.store.scan import (
@@ -24,7 +24,7 @@ from colonnade.store.scan import (
     with_true_rowids,
 )
 from colonnade.store.state import TableState
-from colonnade.store.values import INT64_MIN, Column, IntArray, RowBatch, SQLiteValue
+from colonnade.store.values import INT64_MIN, IntArray, RowBatch, SQLiteValue
 
 if TYPE_CHECKING:
     from colonnade.store.table import ColumnTable
@@ -63,33 +63,6 @@ class RawRowGroup:
         columns = tuple(decoded[column_id] for column_id in self.column_ids)
         batch = RowBatch(self.group.row_count, columns, rowids)
         return batch if self.bitmap is None else batch.take(self.positions)
-
-
-@dataclass(frozen=True, slots=True)
-class RawColumns:
-    """Some columns of a row group as stored, read by the thread that owns the connection; any may decode them."""
-
-    group: RowGroupInfo
-    chunks: tuple[Blob, ...]
-    bitmap: bytes | bytearray | None
-
-    def decode(self) -> tuple[tuple[Column, ...], IntArray]:
-        """The columns of the live rows, and the positions of these in the group, (n,) int64, ascending."""
-        columns = tuple(map(decode_chunk, self.chunks))
-        live = live_mask(self.bitmap, self.group.row_count)
-        if live is None:
-            return columns, np.arange(self.group.row_count)
-        positions = np.flatnonzero(live)
-        return tuple(column.take(positions) for column in columns), positions
-
-
-def fetch_columns(
-    table: ColumnTable, group_id: int, column_ids: Sequence[int], file: ChunkFile
-) -> RawColumns:
-    """See ColumnTable.fetch_columns."""
-    group = table.group(group_id)
-    bitmap = table.state().tombstones.get(group_id)
-    return RawColumns(group, tuple(table.chunk(group, i, file) for i in column_ids), bitmap)
 
 
 def fetch(table: ColumnTable, group_id: int, column_ids: Sequence[int]) -> RawRowGroup:

@@ -19,8 +19,8 @@ from colonnade.store.keyfind import WantedKeys, find_keys
 from colonnade.store.keyindex import KeyZone
 from colonnade.store.keyranges import GroupRanges, group_ranges
 from colonnade.store.keytable import read_groups_with_run, read_key_run, read_key_zones, write_key_zones
-from colonnade.store.pager import Blob, ChunkFile, RowGroupInfo
-from colonnade.store.reads import RawColumns, RawRowGroup
+from colonnade.store.pager import Blob, RowGroupInfo
+from colonnade.store.reads import RawRowGroup
 from colonnade.store.rowgroup import EncodedRowGroup
 from colonnade.store.rowpart import RowPart
 from colonnade.store.scan import GroupReader, RowidRange
@@ -144,16 +144,12 @@ class ColumnTable:
             known[column_id] = {**stored, **self.added.zones(self.state().groups, column_id)}
         return known[column_id]
 
-    def chunk(self, group: RowGroupInfo, column_id: int, file: ChunkFile | None = None) -> Blob:
-        """A column chunk of a row group; of a column added since, what it would be. Raises Corrupt.
-
-        file  what reads it if several are read
-        """
+    def chunk(self, group: RowGroupInfo, column_id: int) -> Blob:
+        """A column chunk of a row group; of a column added since, what it would be. Raises Corrupt."""
         added = self.added.chunk(group, column_id)
         if added is not None:
             return added.data
-        chunk_id = disk.chunk_id(group.group_id, column_id)
-        return self.store.pager.read_chunk(self.names, chunk_id) if file is None else file.read(chunk_id)
+        return self.store.pager.read_chunk(self.names, disk.chunk_id(group.group_id, column_id))
 
     def key_zones(self, signature: str) -> dict[int, KeyZone]:
         """The key zones of a key by row group id; groups without one are missing."""
@@ -299,14 +295,6 @@ class ColumnTable:
     def fetch(self, group_id: int, column_ids: Sequence[int]) -> RawRowGroup:
         """The chunks of some columns of a row group, and of its rowids, as stored."""
         return reads.fetch(self, group_id, column_ids)
-
-    def fetch_columns(self, group_id: int, column_ids: Sequence[int], file: ChunkFile) -> RawColumns:
-        """The chunks of some columns of a row group alone. file: what reads those of one row group after another"""
-        return reads.fetch_columns(self, group_id, column_ids, file)
-
-    def read_many(self) -> ChunkFile:
-        """What reads many of its chunks; to be closed."""
-        return self.store.pager.read_many(self.names)
 
     def read_rows(self, column_ids: Sequence[int], *, batch_rows: int) -> Iterator[RowBatch]:
         """The row part alone, in rowid order."""

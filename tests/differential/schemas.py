@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from string import ascii_lowercase
 
 from tests.differential.model import Column, Model, Step, Table
 from tests.differential.values import literal, quote, value_of
@@ -65,7 +66,7 @@ class _Maker:
         self.names = iter(self._names())
 
     def _names(self) -> list[str]:
-        names = list("abcdefghijklmn")
+        names = list(ascii_lowercase)
         if self.r.random() < 0.15:
             names[self.r.randrange(4)] = self.r.choice(_ODD_COLUMNS)
         return names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -66,12 +66,7 @@ class MemorySource:
     def segments(self) -> Sequence[Segment]:
         return self._segments
 
-    def read(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, Callable[[], KeyRows]]]:
-        for segment in segments:
-            for decode in self.parts(segment):
-                yield segment, decode
-
-    def parts(self, segment: Segment) -> Iterator[Callable[[], KeyRows]]:
+    def read(self, segment: Segment) -> Iterator[Callable[[], KeyRows]]:
         number = segment.group_id or 0
         self.reads[number] += 1
         first = sum(len(group) for group in self.groups[:number])
@@ -288,8 +283,8 @@ def test_temporary_files_are_gone_afterwards_even_after_an_error(
         pass
 
     class Failing(MemorySource):
-        def parts(self, segment: Segment) -> Iterator[Callable[[], KeyRows]]:
-            yield from super().parts(segment)
+        def read(self, segment: Segment) -> Iterator[Callable[[], KeyRows]]:
+            yield from super().read(segment)
             if segment.group_id == 3:
                 assert list(tmp_path.iterdir())
                 raise StopError
