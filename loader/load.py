@@ -42,6 +42,10 @@ from colonnade.store.hints import TARGET_GROUP_BYTES
 
 Given = str | tuple[str, Any]
 
+_FULL_BYTES = TARGET_GROUP_BYTES / 2
+_LEAST_SHARE = (
+    1 / 16
+)  # of the room for a piece: however small pieces are, so many of them are under way in its place
 EXAMPLES = 100  # violations that are named where not all of them are; the counts are exact all the same
 
 
@@ -129,6 +133,7 @@ class _Load:
         self.found = CountedViolations(keep, self.ledger.locate, [] if log is None else log)
         self.bad_rows = BadRows(keep, [] if log is None else log)
         self._log = log
+        self._buffers = Buffers()
         self._checks: dict[str, PieceChecks] = {}  # by folded name of a table, with bulk load off
         self.quarantine = Quarantine(store, self.ledger)
 
@@ -192,14 +197,13 @@ class _Load:
         order = schema.load_order(list(files), sizes)
         cycles = [[schema.tables[fold(name)] for name in cycle] for cycle in order]
         started: list[list[TableLoad]] = []
-        buffers = Buffers()
 
         def start_each() -> Iterator[tuple[int, TableLoad, Iterator[Task]]]:
             for number, definitions in enumerate(cycles):
                 started.append([])
                 for definition in definitions:
                     given = files[fold(definition.name)]
-                    table = self._start(definition, given, buffers)
+                    table = self._start(definition, given)
                     if not self.options.bulk_load and table.writer.column_format:
                         self._check_pieces(table, definitions)
                     started[number].append(table)
@@ -228,31 +232,28 @@ class _Load:
     ) -> Iterator[tuple[int, TableLoad, Task]]:
         """The pieces of all tables. The threads begin with the next table while one is validated, and a table is
         started as soon as they have work for a while from the one before."""
-        following = next(tables, None)
-        while following is not None:
-            (number, table, pieces), following = following, None
-            left = cores() + 1
-            for task in self.store.spans.each("read", pieces, table=table.definition.name):
+        current = next(tables, None)
+        while current is not None:
+            number, table, pieces = current
+            following = None
+            for count, task in enumerate(self.store.spans.each("read", pieces, table=table.definition.name)):
                 yield number, table, task
-                left -= 1
-                if left == 0:
+                if count == cores():
                     following = next(tables, None)
-            if left > 0:
-                following = next(tables, None)
+            current = following or next(tables, None)
 
     @property
     def _is_over(self) -> bool:
         return self.found.total > 0 and self.options.on_violation == "abort"
 
-    def _start(
-        self, definition: TableDef, files: Sequence[SourceFile | Frame], buffers: Buffers
-    ) -> TableLoad:
+    def _start(self, definition: TableDef, files: Sequence[SourceFile | Frame]) -> TableLoad:
         report = TableReport(definition.name, [file.path for file in files])
         self.report.tables.append(report)
         sizes = [file.byte_count for file in files]
         known = None if None in sizes else sum(size or 0 for size in sizes)
         self.observer.table_started(definition.name, known)
-        return TableLoad(self.store, definition, self._writer(definition), self.options, report, buffers)
+        writer = self._writer(definition)
+        return TableLoad(self.store, definition, writer, self.options, report, self._buffers)
 
     def _check_pieces(self, table: TableLoad, together: Sequence[TableDef]) -> None:
         schema, names = self._schema(table.definition.schema), [definition.name for definition in together]
@@ -410,8 +411,9 @@ def _work(item: tuple[int, TableLoad, Task]) -> tuple[int, TableLoad, list[Piece
 
 
 def _share(item: tuple[int, TableLoad, Task]) -> float:
-    """A piece's share of a full one, which has the target's bytes."""
-    return min(1.0, max(item[2].input_bytes / TARGET_GROUP_BYTES * 2, 1 / 16))
+    """What a piece takes of the room for a full one: all of it from half of the target's bytes on, as its text may be
+    shorter than its values."""
+    return min(1.0, max(item[2].input_bytes / _FULL_BYTES, _LEAST_SHARE))
 
 
 class _Both:

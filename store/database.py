@@ -35,8 +35,8 @@ from colonnade.store.table import ColumnTable
 # Of the memory limit, the share that chunks and blocks for look-ups may take: the rest is a scan's (store.reads).
 # Text that is compressed is decoded for each read once its blocks do not fit: 70 microseconds in place of 12.
 _CACHE_SHARE = 3 / 4
-_SQLITE_PAGE_BYTES, _LOAD_PAGE_BYTES = 4096, 16_384  # by default, and for a file that begins with a load
 _LENT_SHARE = 1 / 4  # what they keep when others need the memory
+_SQLITE_PAGE_BYTES, _LOAD_PAGE_BYTES = 4096, 16_384  # by default, and for a file that begins with a load
 
 
 @lru_cache(maxsize=64)
@@ -233,7 +233,8 @@ class Store:
         self.invalidate()
 
     def choose_page_size(self) -> None:
-        """Larger pages for a database that has none yet and will begin with a load, unless a size was asked for.
+        """Larger pages for a database that has none yet and will begin with a load, unless another size than
+        SQLite's default was asked for.
 
         Column chunks are BLOBs of many pages, each of which SQLite writes by a call of its own. At 16 KiB a load of
         TPC-H takes 7 % less time than at SQLite's 4 KiB, at 32 and 64 KiB no less, and the file is 1 % longer.

@@ -38,7 +38,9 @@ def run_program() -> NoReturn:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.disable()  # while modules are made, nothing of which is garbage
     _choose_allocator()
-    code = main()
+    args = _parsed(sys.argv[1:])
+    gc.enable()
+    code = _run(args)
     gc.freeze()  # or Python would look for garbage among all that it is about to drop
     sys.exit(code)
 
@@ -66,11 +68,16 @@ class _NoPandas:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    return _run(_parsed(sys.argv[1:] if arguments is None else arguments))
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     # A command is imported only if it is the one to run: a third of a second for all of them.
     named = [name for name in COMMANDS if name in arguments[:1]]
-    args = build_parser(named or COMMANDS).parse_args(arguments)
-    gc.enable()
+    return build_parser(named or COMMANDS).parse_args(arguments)
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         code: int = args.run(args)
     except BrokenPipeError:

@@ -13,6 +13,9 @@ from colonnade.loader.tpch import TPCH_DDL
 @pytest.mark.storage_format("auto", "column", reason="counts column chunks")
 def test_the_phases_of_a_load_add_up_to_what_it_wrote(tpch_folder: Path, tmp_path: Path) -> None:
     connection = colonnade.connect(tmp_path / "t.db")
+    connection.execute(
+        "PRAGMA page_size = 8192"
+    )  # of so small a file a root page of 16 KiB is too large a part
     connection.execute("PRAGMA cache_size = 50")
     report = connection.load(tpch_folder, script=TPCH_DDL)
     pager, churn = report.pager, report.churn
@@ -23,7 +26,7 @@ def test_the_phases_of_a_load_add_up_to_what_it_wrote(tpch_folder: Path, tmp_pat
     assert 0 <= pager["cache_spills"] - sum(row["cache_spills"] for row in churn) < 20 < pager["cache_spills"]
     assert pager["page_count"] == (tmp_path / "t.db").stat().st_size / pager["page_bytes"]
     assert pager["page_count"] - 1 <= pager["pages_written"] - pager["pages_rewritten"] <= pager["page_count"]
-    assert 1 <= pager["page_write_amplification"] < 1.3
+    assert 1 <= pager["page_write_amplification"] < 1.2
     named = list(dict.fromkeys(row["table"] for row in churn))
     assert named == [*(table.table for table in report.tables), None]
     put = {row["table"]: row["bytes_put"] for row in churn if row["phase"] == "append"}
