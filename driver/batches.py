@@ -131,7 +131,7 @@ class Batch:
             return
         self._storing = True
         try:
-            with self._writing.transaction(self._plan.statement):
+            with self._writing.transaction(self._plan):
                 rest = self._append(chunk)
             with self._cursor._lent(self._runs):  # also where `bring_in` is called
                 for row in rest:

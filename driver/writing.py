@@ -74,7 +74,7 @@ class Writing:
                 session.store.steady.end()
                 raise
             return
-        with self.transaction(statement, begin=self._begins(plan)) as own:
+        with self.transaction(plan, begin=self._begins(plan)) as own:
             self._run(cursor, plan, parameters, own=own)
 
     def _source(self, plan: Plan) -> Plan | None:
@@ -163,7 +163,7 @@ class Writing:
         if begin is None:
             define(self._session, cursor, plan, parameters, self.make_ready(plan.statement, ()))
             return
-        with self.transaction(plan.statement, begin=begin):
+        with self.transaction(plan, begin=begin):
             if not self._create(cursor, plan, parameters):
                 define(self._session, cursor, plan, parameters, self.make_ready(plan.statement, ()))
 
@@ -271,7 +271,7 @@ class Writing:
     def run_row(self, cursor: Cursor, plan: Plan, row: Any) -> int:
         """Run a statement for one row of parameters; returns how many rows that changed."""
         session, statement, parameters = self._session, plan.statement, bindable(row)
-        with self.transaction(statement):
+        with self.transaction(plan):
             with self._steady():
                 ready = self.make_ready(statement, _adapted(parameters), sets=not session.hears_rows)
             if ready.set_wise is not None:
@@ -291,7 +291,7 @@ class Writing:
         return count
 
     @contextmanager
-    def transaction(self, statement: Statement, *, begin: str | None = None) -> Iterator[bool]:
+    def transaction(self, plan: Plan, *, begin: str | None = None) -> Iterator[bool]:
         """Without a transaction: one for the statement and the rows that it needs brought near, together.
 
         begin  how it begins where the statement writes no table in column format; None: then there is none
@@ -299,7 +299,7 @@ class Writing:
         """
         session = self._session
         db = session.db
-        if not db.in_transaction and session.router.looks_at(statement):
+        if not db.in_transaction and session.router.looks_at(plan.statement):
             begin = "BEGIN IMMEDIATE"
         if db.in_transaction or begin is None:
             yield False
@@ -313,7 +313,7 @@ class Writing:
                 self._end_failed(before, error)
             raise
         if db.in_transaction:
-            self._end(before, statement)
+            self._end(before, plan)
 
     def _end_failed(self, before: int, error: BaseException) -> None:
         """What failed by a constraint is undone as its conflict clause says: OR FAIL keeps rows. Everything else
@@ -327,14 +327,15 @@ class Writing:
         else:
             self._undo(before)
 
-    def _end(self, before: int, ran: Statement | None = None) -> None:
+    def _end(self, before: int, ran: Plan | None = None) -> None:
         """COMMIT. If a deferred foreign key forbids it the statement has failed, and changed nothing.
 
         ran   the statement, if it went well; what its foreign key actions changed SQLite counts all the same
         """
         changes = self._session.changes
-        if ran is not None:  # with RETURNING its own rows are not counted yet
-            before = max(before, changes.total_changes() - (0 if ran.returning else changes.changes()))
+        if ran is not None:
+            held = ran.dml and ran.statement.returning  # its own rows are not counted before they are fetched
+            before = max(before, changes.total_changes() - (0 if held else changes.changes()))
         try:
             self._session.settle()
             self._session.db.execute("COMMIT")

@@ -125,8 +125,8 @@ class BulkLoad:
         definition = self._definition(insert)
         if definition is None or bulk_reason(definition) is not None:
             return False
-        if self.settings.foreign_keys() and self._is_misread(definition):
-            return False  # whether that is an error, and when, SQLite says itself
+        if self.settings.foreign_keys() and self._is_counted(definition):
+            return False
         names = {fold(column.name) for column in definition.columns}
         if insert.columns is not None and not names.issuperset(map(fold, insert.columns)):
             return False
@@ -136,10 +136,16 @@ class BulkLoad:
             or self.store.ineligible(definition.name, definition.schema) is None
         )
 
-    def _is_misread(self, definition: TableDef) -> bool:
-        """Whether a foreign key refers to no key of the table, though to the table."""
+    def _is_counted(self, definition: TableDef) -> bool:
+        """Whether SQLite itself must see new rows of the table.
+
+        It says whether a foreign key that refers to no key of the table is an error, and when; and a parent that
+        comes takes the children that SQLite has counted, in tables that are in row format, off its count.
+        """
         children = self.settings.schema(definition.schema).children_of(definition.name)
-        return any(key.mismatch is not None for _, key in children)
+        if any(key.mismatch is not None for _, key in children):
+            return True
+        return bool(children and self.store.db.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)[0])
 
     def _hidden(self, name: str) -> bool:
         """Whether an unqualified name means a temporary table or view, whatever else is called so."""

@@ -160,7 +160,7 @@ class _TableReader:
         return TableDef(
             schema=self.schema,
             name=user_name,
-            columns=tuple(self._column(column, facts) for column in columns),
+            columns=tuple(self._column(column, facts, rowid_key) for column in columns),
             keys=tuple(_with_text(key, facts) for key in keys),
             foreign_keys=tuple(_with_names(foreign_keys, facts)),
             checks=tuple(CheckDef(check.name, check.expr, check.label) for check in facts.checks),
@@ -174,14 +174,15 @@ class _TableReader:
             odd_keys=tuple(odd),
         )
 
-    def _column(self, fact: pragmas.ColumnFact, facts: ddl.TableFacts) -> ColumnDef:
+    def _column(self, fact: pragmas.ColumnFact, facts: ddl.TableFacts, rowid_key: KeyDef | None) -> ColumnDef:
+        aliases_rowid = rowid_key is not None and rowid_key.columns == (fact.name,)
         any_type = self.fact.strict and fact.decl_type.upper() == "ANY"
         return ColumnDef(
             fact.name,
             fact.decl_type,
             Affinity.BLOB if any_type else affinity_of(fact.decl_type),
             fact.not_null,
-            fact.default,
+            None if aliases_rowid else fact.default,  # SQLite chooses a rowid, whatever the DEFAULT says
             fact.collation,
             fact.generated,
             fact.pk,

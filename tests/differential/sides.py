@@ -165,11 +165,11 @@ class Reference(_Side):
 
     def many(self, step: Step) -> Outcome:
         count = 0
-        if not step.parameters:  # sqlite3 prepares the statement all the same
+        if not step.parameters:  # sqlite3 prepares the statement all the same, or finds it prepared
             cursor = self.db.cursor()
             cursor.exec_trace = lambda *_: False
             with suppress(apsw.ExecTraceAbort):
-                cursor.execute(step.sql, [None] * step.sql.count("?"), can_cache=False)
+                cursor.execute(step.sql, [None] * step.sql.count("?"))
         for row in step.parameters:
             self.db.execute(step.sql, row).fetchall()
             count += self.db.changes()

@@ -788,3 +788,51 @@ def test_values_that_read_the_target_are_computed_before_a_row_of_them_is_stored
         "SELECT * FROM t",
         batch_size=17,
     )
+
+
+@pytest.mark.parametrize("storage_format", ["auto", "column"])
+def test_the_default_of_an_integer_primary_key_is_none(storage_format: str) -> None:
+    """SQLite chooses the rowid all the same. The second table's rows have no parent, as none is called 8."""
+    columns = "a INTEGER DEFAULT(8) PRIMARY KEY, b, e DEFAULT 8"
+    rows = [(1,), (2,), (3,)]
+    assert_equal(
+        f"CREATE TABLE t({columns})",
+        f"CREATE TABLE r({columns}, FOREIGN KEY(e) REFERENCES r)",
+        Step("given", "INSERT INTO t(b) VALUES(?)", rows, "many"),
+        Step("given", "INSERT INTO r(b) VALUES(?)", rows, "many"),
+        Step("bulk", "", (Step("given", "INSERT INTO t(b) VALUES(?)", rows, "many"),), "bulk"),
+        *("INSERT INTO t(b) VALUES(5), (6), (7)", "SELECT * FROM t"),
+        storage_format=storage_format,
+    )
+
+
+def test_parents_that_come_in_bulk_load_take_their_children_off_the_count() -> None:
+    """The child is in row format, so that SQLite counts its rows; the trigger keeps it there."""
+    assert_equal(
+        *("CREATE TABLE p(a INTEGER PRIMARY KEY, b)", "CREATE TABLE c(a, b REFERENCES p)", "CREATE TABLE l(a)"),
+        "CREATE TRIGGER r AFTER UPDATE ON c BEGIN INSERT INTO l VALUES(new.a); END",
+        "INSERT INTO p VALUES(1, 2)",
+        Step(
+            "bulk",
+            "",
+            (
+                Step("given", "INSERT INTO c VALUES(?, ?)", [(1, 3)], "many"),
+                Step("given", "INSERT INTO p(b) VALUES(?)", [(1,), (2,), (3,)], "many"),
+            ),
+            "bulk",
+        ),
+        *("SELECT * FROM p", "SELECT * FROM c"),
+        storage_format="column",
+    )
+
+
+@pytest.mark.parametrize("returning", ["", "RETURNING v"])
+@pytest.mark.parametrize("first", ["", "WITH w(x) AS (SELECT NULL) "])
+def test_an_update_that_a_deferred_foreign_key_refuses_counts_no_change(first: str, returning: str) -> None:
+    assert_equal(
+        "CREATE TABLE p(k PRIMARY KEY, v)",
+        "CREATE TABLE c(k PRIMARY KEY, p REFERENCES p(k) DEFERRABLE INITIALLY DEFERRED)",
+        *("INSERT INTO p VALUES('b', 1)", "INSERT INTO c VALUES(1, 'b'), (2, 'b'), (3, NULL), (4, 'b')"),
+        Step("freeze", "c", "main", "freeze"),
+        f"{first}UPDATE p SET k = NULL {returning}",
+    )
