@@ -809,7 +809,11 @@ def test_the_default_of_an_integer_primary_key_is_none(storage_format: str) -> N
 def test_parents_that_come_in_bulk_load_take_their_children_off_the_count() -> None:
     """The child is in row format, so that SQLite counts its rows; the trigger keeps it there."""
     assert_equal(
-        *("CREATE TABLE p(a INTEGER PRIMARY KEY, b)", "CREATE TABLE c(a, b REFERENCES p)", "CREATE TABLE l(a)"),
+        *(
+            "CREATE TABLE p(a INTEGER PRIMARY KEY, b)",
+            "CREATE TABLE c(a, b REFERENCES p)",
+            "CREATE TABLE l(a)",
+        ),
         "CREATE TRIGGER r AFTER UPDATE ON c BEGIN INSERT INTO l VALUES(new.a); END",
         "INSERT INTO p VALUES(1, 2)",
         Step(
