@@ -118,6 +118,7 @@ def is_by_rowid(probe: Probe, plan: WritePlan) -> bool:
         and probe.affinities[0] in _KEEP_INTEGERS
         and not (probe.table is plan.table and plan.replaces)
         and probe.drawn is None
+        and not probe.defaults
     )
 
 

@@ -155,8 +155,10 @@ class Thaw:
         if len(rows) == 1 and self._probe_rowid(probe, rows[0], plan):
             return
         columns = [
-            apply_affinity(from_python([row[place] for row in rows]), affinity)
-            for place, affinity in zip(probe.places, probe.affinities, strict=True)
+            apply_affinity(from_python(values), affinity)
+            for values, affinity in zip(
+                zip(*map(probe.values, rows), strict=True), probe.affinities, strict=True
+            )
         ]
         found = self.find(probe.table, probe.columns, probe.collations, columns)
         self._need(probe.table, found)

@@ -8,8 +8,9 @@ plan: NotThawable.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from colonnade.sql.affinity import Affinity
 from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
@@ -39,6 +40,8 @@ class Probe:
     places      where the values are in a row of the plan's query, or of `supplied`
     affinities  of the columns that the values are stored in first: those of the target
     drawn       of the places, that of the rowid in a foreign key: for NULL SQLite draws one, which nobody knows yet
+    defaults    for each of the places, that of the value that REPLACE takes for NULL; None: NULL stays
+                (sqlite.org/lang_conflict.html)
     """
 
     table: TableDef
@@ -47,6 +50,15 @@ class Probe:
     places: tuple[int, ...]
     affinities: tuple[Affinity, ...]
     drawn: int | None = None
+    defaults: tuple[int | None, ...] = ()
+
+    def values(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        """The key that a row of the plan's query has when it is stored."""
+        values = tuple(row[place] for place in self.places)
+        if not self.defaults or None not in values:
+            return values
+        taken = zip(values, self.defaults, strict=True)
+        return tuple(row[place] if value is None and place is not None else value for value, place in taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +153,8 @@ class _Planner:
             if name in given:
                 places[name] = given[name]
             elif default is not None:
-                if is_volatile(default):
-                    raise NotThawable("the default of a key may differ when it is evaluated again")
-                constants.append(default)
-                places[name] = -len(constants)
-        probes = self._probes(places)
+                places[name] = _constant(default, constants)
+        probes = self._probes(places, self._defaults(given, insert.conflict, constants))
         looked_at = {place for probe in probes for place in probe.places if place >= 0}
         query = None
         if looked_at and not insert.row_params:
@@ -186,6 +195,18 @@ class _Planner:
     def _default(self, name: str) -> str | None:
         return None if name in ROWID_NAMES else self.table.column(name).default
 
+    def _defaults(self, written: Iterable[str], conflict: str | None, constants: list[str]) -> dict[str, int]:
+        """The places of the values that are taken for NULL in columns of keys, which they join to `constants`."""
+        found = {}
+        for name in self._wanted_columns(set(written)):
+            if name in ROWID_NAMES or name not in written:
+                continue
+            column = self.table.column(name)
+            resolved = conflict or column.not_null_conflict or (None if self.table.exact else "REPLACE")
+            if column.not_null and column.default is not None and resolved == "REPLACE":
+                found[name] = _constant(column.default, constants)
+        return found
+
     # --- UPDATE and DELETE -----------------------------------------------------------------------------------
 
     def change(self) -> WritePlan:
@@ -212,14 +233,17 @@ class _Planner:
         assigned = frozenset(self._column_name(name) for name in change.assigned)
         values: list[str] = []
         probes: tuple[Probe, ...] = ()
+        constants: list[str] = []
         if not deletes:
             wanted = self._wanted_columns(assigned)
             if wanted:
                 values = [*self._new_values(pieces, wanted, assigned, alias)]
-            probes = self._probes({name: place for place, name in enumerate(wanted, 1)})
+            defaults = self._defaults(assigned, change.conflict, constants)
+            probes = self._probes({name: place for place, name in enumerate(wanted, 1)}, defaults)
         selected = ", ".join([f"{alias}.{self._rowid()}", *values])
         query = f"{with_clause} SELECT {selected} FROM {sources} {where}\n{order}"
-        plan = replace(self._plan(query, (), (), probes, replaces, deletes, assigned), once=once)
+        made = self._plan(query, (), tuple(constants), probes, replaces, deletes, assigned)
+        plan = replace(made, once=once)
         if values or with_clause.strip() or order or change.from_ is not None:
             return plan
         return replace(plan, bounds=rowid_bounds(where, fold(change.alias or target.name), self._is_rowid))
@@ -284,7 +308,7 @@ class _Planner:
             keys += [(tuple(map(fold, key.columns)), key) for key in self.table.foreign_keys]
         return keys
 
-    def _probes(self, places: dict[str, int]) -> tuple[Probe, ...]:
+    def _probes(self, places: dict[str, int], defaults: dict[str, int]) -> tuple[Probe, ...]:
         """One for each key whose columns all have a place; in a new row any other column is NULL."""
         found = []
         alias, inserts = fold(self.table.rowid_alias or "rowid"), self.statement.insert is not None
@@ -295,15 +319,18 @@ class _Planner:
                 continue
             where = tuple(places[name] for name in names)
             affinities = tuple(self._affinity(name) for name in names)
+            instead = tuple(map(defaults.get, names)) if not defaults.keys().isdisjoint(names) else ()
             if isinstance(key, ForeignKeyDef):
                 parent = self._parent(key)
                 if parent is not None and parent.is_column:
                     collations = check_comparison(self.table, key, parent)
                     drawn = places[alias] if inserts and alias in names else None
-                    found.append(Probe(parent, key.parent_columns, collations, where, affinities, drawn))
+                    found.append(
+                        Probe(parent, key.parent_columns, collations, where, affinities, drawn, instead)
+                    )
             elif self.table.is_column:
                 collations = ("BINARY",) if key is None else key.collations  # type: ignore[attr-defined]
-                found.append(Probe(self.table, names, collations, where, affinities))
+                found.append(Probe(self.table, names, collations, where, affinities, None, instead))
         return tuple(found)
 
     def _affinity(self, name: str) -> Affinity:
@@ -332,6 +359,14 @@ class _Planner:
         return WritePlan(
             self.table, deletes, assigned, query, parameters, supplied, constants, probes, replaces
         )
+
+
+def _constant(default: str, constants: list[str]) -> int:
+    """The place of the value of a DEFAULT, which joins `constants`."""
+    if is_volatile(default):
+        raise NotThawable("the default of a key may differ when it is evaluated again")
+    constants.append(default)
+    return -len(constants)
 
 
 def check_comparison(child: TableDef, key: ForeignKeyDef, parent: TableDef) -> tuple[str, ...]:

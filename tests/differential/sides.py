@@ -33,6 +33,10 @@ _CLASSES = {
 }
 
 
+class Stale(Exception):
+    """What a statement gives depends on whether sqlite3 finds it in its cache."""
+
+
 class _Side(ABC):
     """What both sides do alike, each with a connection of its own.
 
@@ -91,6 +95,8 @@ class _Side(ABC):
             result = self.many(step) if step.how == "many" else self.one(step)
         except self.errors as error:
             result = self.failure(error)
+        except Stale:
+            result = {"stale": True}
         return result | self.facts()
 
     def open(self, step: Step) -> Outcome:
@@ -165,15 +171,34 @@ class Reference(_Side):
 
     def many(self, step: Step) -> Outcome:
         count = 0
-        if not step.parameters:  # sqlite3 prepares the statement all the same, or finds it prepared
-            cursor = self.db.cursor()
-            cursor.exec_trace = lambda *_: False
-            with suppress(apsw.ExecTraceAbort):
-                cursor.execute(step.sql, [None] * step.sql.count("?"))
+        if not step.parameters:
+            self._prepare(step.sql)
         for row in step.parameters:
             self.db.execute(step.sql, row).fetchall()
             count += self.db.changes()
         return {"rows": [], "names": (), "rowcount": count, "lastrowid": None}
+
+    def _prepare(self, sql: str) -> None:
+        """What sqlite3 does for an executemany without rows, for which any error is one that comes of preparing.
+
+        A statement that it finds in its cache is not prepared again, whatever has changed since: where that makes
+        a difference, neither is compared.
+        """
+        outcomes = []
+        for can_cache in (True, False):
+            cursor = self.db.cursor()
+            cursor.exec_trace = lambda *_: False
+            try:
+                cursor.execute(sql, [None] * sql.count("?"), can_cache=can_cache)
+            except apsw.ExecTraceAbort:
+                outcomes.append(None)
+            except apsw.Error as error:
+                outcomes.append(error)
+        cached, fresh = outcomes
+        if cached is None and fresh is not None:
+            raise Stale
+        if fresh is not None:
+            raise fresh
 
     def forget_rowid(self) -> None:
         self.db.set_last_insert_rowid(0)

@@ -840,3 +840,36 @@ def test_an_update_that_a_deferred_foreign_key_refuses_counts_no_change(first: s
         Step("freeze", "c", "main", "freeze"),
         f"{first}UPDATE p SET k = NULL {returning}",
     )
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        "REPLACE INTO t(a, b) VALUES(NULL, 9)",
+        "INSERT OR REPLACE INTO t SELECT NULL, 9, 3",
+        "INSERT OR IGNORE INTO t VALUES(NULL, 9, 4)",
+        "INSERT INTO u VALUES(NULL, 9)",
+        "INSERT OR ABORT INTO u VALUES(NULL, 9)",
+        "UPDATE OR REPLACE t SET a = NULL WHERE a = 'x'",
+        "UPDATE OR REPLACE t SET a = nullif(a, 'x')",
+        "UPDATE u SET a = NULL WHERE b = 2",
+        "REPLACE INTO c VALUES(1, NULL)",
+        "REPLACE INTO r VALUES(1, NULL)",
+    ],
+)
+def test_the_default_that_replaces_null_in_a_key_is_a_key(write: str) -> None:
+    """sqlite.org/lang_conflict.html: REPLACE takes a column's default where NOT NULL is violated."""
+    assert_equal(
+        "CREATE TABLE t(a NOT NULL DEFAULT 'k', b, c DEFAULT 3, PRIMARY KEY(a))",
+        "CREATE TABLE u(a NOT NULL ON CONFLICT REPLACE DEFAULT 'k' UNIQUE ON CONFLICT IGNORE, b)",
+        "CREATE TABLE w(a PRIMARY KEY)",
+        "CREATE TABLE c(a, b NOT NULL DEFAULT 'k' REFERENCES w)",
+        "CREATE TABLE i(a INTEGER PRIMARY KEY)",
+        "CREATE TABLE r(a, b INTEGER NOT NULL DEFAULT 2 REFERENCES i)",
+        "INSERT INTO t(a, b) VALUES('k', 1), ('x', 2), ('y', 3)",
+        "INSERT INTO u VALUES('k', 1), ('x', 2), ('y', 3)",
+        *("INSERT INTO i VALUES(1), (2), (3)", "INSERT INTO w VALUES('k'), ('x'), ('y')"),
+        *(Step("freeze", name, "main", "freeze") for name in "tuiw"),
+        write,
+        *(f"SELECT * FROM {name}" for name in "tucr"),
+    )
