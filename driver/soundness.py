@@ -70,7 +70,7 @@ def foreign_keys(store: Store, schema: Schema, only: str | None) -> list[Row]:
     tables = _hashed(store.db, schema.name) if only is None else [only]
     definitions = [found for name in tables if (found := schema.table(name)) is not None]
     for definition in definitions:
-        for key in definition.foreign_keys:
+        for key in reversed(definition.foreign_keys):  # the newest first, as in `_orphans`
             if key.mismatch:
                 raise coded(OperationalError, key.mismatch, apsw.SQLITE_ERROR)
     return [row for definition in definitions for row in _orphans(store, schema, definition)]

@@ -873,3 +873,12 @@ def test_the_default_that_replaces_null_in_a_key_is_a_key(write: str) -> None:
         write,
         *(f"SELECT * FROM {name}" for name in "tucr"),
     )
+
+
+def test_of_two_foreign_keys_that_refer_to_no_key_the_newer_is_told() -> None:
+    assert_equal(
+        *("CREATE TABLE p(a)", "CREATE TABLE q(a)", "CREATE TABLE s(a)", "INSERT INTO s VALUES(1), (2)"),
+        "CREATE TABLE c(a REFERENCES p(a), b REFERENCES q(a))",
+        *("PRAGMA foreign_key_check(c)", "PRAGMA foreign_key_check"),
+        storage_format="column",
+    )
