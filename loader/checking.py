@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from colonnade.loader.keysource import KeyRows, KeySource, Segment, Workers
@@ -36,7 +37,11 @@ class ValidateLimits:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One run of one constraint's check. `full`: every segment is checked, not only those that owe it."""
+    """One run of one constraint's check.
+
+    full     every segment is checked, not only those that owe it
+    decided  ids of row groups that are known to keep the constraint
+    """
 
     constraint: Constraint
     counters: Counters
@@ -44,8 +49,11 @@ class Check:
     workers: Workers
     limits: ValidateLimits
     full: bool = False
+    decided: Collection[int] = ()
 
     def owes(self, segment: Segment) -> bool:
+        if segment.group_id is not None and segment.group_id in self.decided:
+            return False
         return segment.row_count > 0 and (self.full or not segment.checked)
 
     def report(self, source: KeySource, segment: Segment, bad: KeyRows) -> None:

@@ -13,7 +13,9 @@ import apsw
 import numpy as np
 
 from colonnade.loader.advice import advise
+from colonnade.loader.checking import ValidateLimits
 from colonnade.loader.churn import Churn
+from colonnade.loader.heldparents import HeldParents
 from colonnade.loader.ledger import Ledger
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.piececheck import PieceChecks
@@ -203,15 +205,23 @@ class _Load:
                 started.append([])
                 for definition in definitions:
                     given = files[fold(definition.name)]
-                    table = self._start(definition, given)
-                    if not self.options.bulk_load and table.writer.column_format:
-                        self._check_pieces(table, definitions)
+                    table = self._start(definition, given, definitions)
                     started[number].append(table)
                     yield number, table, table.tasks(given)
 
+        try:
+            self._store_all(start_each(), started)
+        finally:
+            for tables in started:
+                _let_go(tables)
+
+    def _store_all(
+        self, tables: Iterator[tuple[int, TableLoad, Iterator[Task]]], started: list[list[TableLoad]]
+    ) -> None:
+        """The pieces of all tables, and the end of each; `started` grows with `tables`."""
         settled = 0
         with ThreadPoolExecutor(cores(), "colonnade-load") as pool:
-            results = in_order(pool, _work, self._tasks(start_each()), cores(), _share)
+            results = in_order(pool, _work, self._tasks(tables), cores(), _share)
             with closing(results):
                 for number, table, pieces in results:
                     while settled < number:
@@ -219,11 +229,12 @@ class _Load:
                         settled += 1
                         if self._is_over:
                             return
+                    self._hold_parents(table, pieces)
                     self._keep_all(table, pieces)
                     if self._is_over:
                         return
-        for tables in started[settled:]:
-            self._settle(tables)
+        for together in started[settled:]:
+            self._settle(together)
             if self._is_over:
                 return
 
@@ -246,20 +257,35 @@ class _Load:
     def _is_over(self) -> bool:
         return self.found.total > 0 and self.options.on_violation == "abort"
 
-    def _start(self, definition: TableDef, files: Sequence[SourceFile | Frame]) -> TableLoad:
+    def _start(
+        self, definition: TableDef, files: Sequence[SourceFile | Frame], together: Sequence[TableDef]
+    ) -> TableLoad:
         report = TableReport(definition.name, [file.path for file in files])
         self.report.tables.append(report)
         sizes = [file.byte_count for file in files]
         known = None if None in sizes else sum(size or 0 for size in sizes)
         self.observer.table_started(definition.name, known)
         writer = self._writer(definition)
-        return TableLoad(self.store, definition, writer, self.options, report, self._buffers)
+        table = TableLoad(self.store, definition, writer, self.options, report, self._buffers)
+        names = [other.name for other in together]
+        if writer.column_format and self.options.bulk_load:
+            table.parents = HeldParents(self.store, definition, names, self.stats, known)
+        elif writer.column_format:
+            self._check_pieces(table, names)
+        return table
 
-    def _check_pieces(self, table: TableLoad, together: Sequence[TableDef]) -> None:
-        schema, names = self._schema(table.definition.schema), [definition.name for definition in together]
-        checks = PieceChecks(self.store, schema, table.writer, names, self.stats)
+    def _check_pieces(self, table: TableLoad, together: Sequence[str]) -> None:
+        schema = self._schema(table.definition.schema)
+        checks = PieceChecks(self.store, schema, table.writer, together, self.stats)
         self._checks[fold(table.definition.name)] = checks
         table.looks_at_keys = True
+
+    def _hold_parents(self, table: TableLoad, pieces: Sequence[Piece]) -> None:
+        """All tables before this one, and so its parents, are settled."""
+        if table.parents is not None:
+            rows, size = (sum(piece.batch.row_count for piece in pieces), sum(p.input_bytes for p in pieces))
+            room = ValidateLimits(self.store.memory_limit).working_bytes
+            table.parents.begin(lambda: self._schema(table.definition.schema), rows, size, room)
 
     def _keep_all(self, table: TableLoad, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
@@ -335,6 +361,8 @@ class _Load:
             if piece.kept is not None:
                 order = piece.kept if order is None else piece.kept[order]
             self.ledger.note(table.definition.name, written.group_id, piece.rows.provenance, order)
+            if table.parents is not None:
+                table.parents.decide(written.group_id, written.row_count, piece.present)
 
     def _insert_each(self, table: TableLoad, piece: Piece) -> None:
         """A piece that SQLite refused for some of its rows, for a table in row format."""
@@ -377,8 +405,9 @@ class _Load:
                 self._checks.pop(fold(definition.name)).forget()
         keys = {(fold(d.schema), fold(d.name)) for d in definitions}
         sink = _Both(self.found, self.quarantine) if self.options.on_violation == "quarantine" else self.found
-        debt = Debt(set(keys))
-        while validate_debt(self.store, self._schema, debt, self.stats, sink, foreign_keys=True):
+        debt, held = Debt(set(keys)), [table.parents for table in tables if table.parents is not None]
+        while validate_debt(self.store, self._schema, debt, self.stats, sink, foreign_keys=True, held=held):
+            _let_go(tables)  # of what was decided too: rows may go now, which others refer to
             if self.options.on_violation != "quarantine":
                 break
             with self.store.pager.counters.phase(None, "quarantine"):
@@ -386,7 +415,8 @@ class _Load:
             for report in reports:
                 count = moved.get(fold(report.table), 0)
                 report.rejected, report.rows = report.rejected + count, report.rows - count
-            debt = Debt(set(keys), recheck=set(keys))
+            debt, held = Debt(set(keys), recheck=set(keys)), []
+        _let_go(tables)
         seconds = time.perf_counter() - started
         reports[-1].phases["validate"] = seconds
         if not self.found.total or self.options.on_violation == "quarantine":
@@ -403,6 +433,13 @@ class _Load:
 
     def _schema(self, schema: str) -> Schema:
         return read_schema(self.store.db, schema)
+
+
+def _let_go(tables: Sequence[TableLoad]) -> None:
+    """Of the parents that were held for them."""
+    for table in tables:
+        if table.parents is not None:
+            table.parents.close()
 
 
 def _work(item: tuple[int, TableLoad, Task]) -> tuple[int, TableLoad, list[Piece]]:

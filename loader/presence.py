@@ -14,6 +14,7 @@ collation (sqlite.org/foreignkeys.html section 3).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,11 +27,14 @@ from colonnade.loader.presence_job import ForeignKey, Job, Tally, collect
 from colonnade.loader.presence_spill import check_spilled
 from colonnade.loader.stats import BITMAP, HASH, PROVEN, SORTED_MERGE
 
+if TYPE_CHECKING:
+    from colonnade.loader.heldparents import HeldParent
+
 _MUCH_SMALLER = 4  # child rows times this are fewer than the parent's: hold the child
 
 
-def check_presence(check: Check, key: ForeignKey) -> None:
-    """Find every child row whose key has no NULL and no equal in the parent."""
+def check_presence(check: Check, key: ForeignKey, held: HeldParent | None = None) -> None:
+    """Find every child row whose key has no NULL and no equal in the parent; `held`: a lookup of all its keys."""
     counters = check.counters
     owing = [segment for segment in key.child.segments() if check.owes(segment)]
     parents = [segment for segment in key.parent.segments() if segment.row_count]
@@ -44,6 +48,10 @@ def check_presence(check: Check, key: ForeignKey) -> None:
     if not children:
         return
     counters.groups_scanned += len(children)
+    if held is not None:
+        counters.took(held.path)
+        Job(check, key, children, [], held.coder).probe(held.lookup.result())
+        return
     ranges = joint_ranges(children, len(key.convert))
     parents = [segment for segment in parents if _may_hold(segment, ranges)]
     bounds = [_common(p, c) for p, c in zip(joint_ranges(parents, len(ranges)), ranges, strict=True)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from colonnade.loader.checking import ValidateLimits
 from colonnade.loader.stats import ConstraintStats
@@ -21,6 +22,9 @@ from colonnade.sql.objects import Schema
 from colonnade.store.database import Store
 from colonnade.store.errors import IntegrityError, as_sqlite
 from colonnade.store.table import ColumnTable
+
+if TYPE_CHECKING:
+    from colonnade.loader.heldparents import HeldParents
 
 TableKey = tuple[str, str]  # (schema, table), both folded
 
@@ -51,18 +55,24 @@ def validate_debt(
     sink: ViolationSink,
     *,
     foreign_keys: bool,
+    held: Sequence[HeldParents] = (),
 ) -> int:
-    """Check what is owed; violations go to `sink`. Returns how many there are, 0 if all is well."""
+    """Check what is owed; violations go to `sink`. Returns how many there are, 0 if all is well.
+
+    held  parents of the tables of `debt` of which lookups are at hand; not where it says `recheck`
+    """
+    parents = {constraint: parent for each in held for constraint, parent in each.held.items()}
     counted = _Counted(sink)
     for schema in debt.schemas():
         validate(
             store,
             schema_of(schema),
             [table for of, table in debt.tables if of == schema],
-            ValidateLimits(store.working_memory()),
+            ValidateLimits(store.working_memory() - sum(each.byte_count for each in held)),
             stats,
             foreign_keys=foreign_keys,
             sink=counted,
+            held=parents,
             recheck=[table for of, table in debt.recheck if of == schema],
         )
     return counted.total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from colonnade.loader.append import Prepared
+from colonnade.loader.heldparents import HeldParents, Present
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.refused import Refused
 from colonnade.loader.report import TableReport
@@ -26,7 +27,7 @@ from colonnade.loader.sources import (
     open_arrow,
     open_source,
 )
-from colonnade.loader.violations import Kept, Violation
+from colonnade.loader.violations import Constraint, Kept, Violation
 from colonnade.loader.writer import TableWriter, given_columns
 from colonnade.sql.checks import RowProblem
 from colonnade.sql.objects import TableDef, fold
@@ -53,6 +54,7 @@ class Piece:
     batch     the good rows; without their columns once `prepared` has all that is needed of them
     kept      positions of the good rows in `rows`; None: all
     prepared  the row group, where the batch makes one and it could be encoded in a thread
+    present   the foreign keys that all of the good rows keep, where that is known
     """
 
     rows: LoadedRows
@@ -61,6 +63,7 @@ class Piece:
     kept: IntArray | None
     prepared: Prepared | None
     input_bytes: int
+    present: Mapping[Constraint, Present] = field(default_factory=dict)
 
     @property
     def reject_count(self) -> int:
@@ -69,7 +72,9 @@ class Piece:
     def part(self, start: int, stop: int) -> Piece:
         """Some of the good rows, to be encoded on the connection's thread."""
         kept = np.arange(start, stop) if self.kept is None else self.kept[start:stop]
-        return replace(self, batch=self.batch.slice(start, stop - start), kept=kept, prepared=None)
+        return replace(
+            self, batch=self.batch.slice(start, stop - start), kept=kept, prepared=None, present={}
+        )
 
     def only_prepared(self) -> Piece:
         """The piece without the values of its rows, which take several times the memory of the row group."""
@@ -95,6 +100,7 @@ class TableLoad:
         self.writer = writer
         self.report = report
         self.checker = RowChecker(store.db, definition)
+        self.parents: HeldParents | None = None
         self.looks_at_keys = False  # before rows are stored; the values are kept until then
         self._options = options
 
@@ -142,7 +148,11 @@ class TableLoad:
             bad = sorted_distinct(np.concatenate([problem.rows for problem in problems]))
             kept = np.setdiff1d(np.arange(batch.row_count, dtype=np.int64), bad, assume_unique=True)
             batch = batch.take(kept)
-        piece = Piece(rows, problems, batch, kept, self.writer.prepare(batch), input_bytes)
+        present: Mapping[Constraint, Present] = {}
+        if self.parents is not None and self.parents.held:
+            with self.report.phase("check"), self.store.spans("probe", table=self.definition.name):
+                present = self.parents.look_up(batch)
+        piece = Piece(rows, problems, batch, kept, self.writer.prepare(batch), input_bytes, present)
         done = piece.prepared is not None and not problems and not rows.rejects and not self.checker.late
         return piece.only_prepared() if done and not self.looks_at_keys else piece
 

@@ -8,10 +8,11 @@ presence_spill), and hand violations to the sink (violations) and figures to the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import TYPE_CHECKING
 
 from colonnade.loader.checking import Check, ValidateLimits
 from colonnade.loader.keysource import KeySource, Workers
@@ -29,7 +30,18 @@ from colonnade.store.errors import OperationalError
 from colonnade.store.keycode import COLLATIONS, KeySpec
 from colonnade.store.values import Column
 
-__all__ = ["ValidateLimits", "check_foreign_key", "check_key", "conversion", "validate"]
+if TYPE_CHECKING:
+    from colonnade.loader.heldparents import HeldParent
+
+__all__ = [
+    "ValidateLimits",
+    "check_foreign_key",
+    "check_key",
+    "conversion",
+    "foreign_key_of",
+    "source_of",
+    "validate",
+]
 
 _NUMERIC = (Affinity.NUMERIC, Affinity.INTEGER, Affinity.REAL)
 
@@ -45,6 +57,7 @@ def validate(
     sink: ViolationSink,
     full: bool = False,
     recheck: Collection[str] = (),
+    held: Mapping[Constraint, HeldParent] | None = None,
 ) -> None:
     """Hand every violation among the rows of `tables` that owe a check to `sink`.
 
@@ -53,11 +66,12 @@ def validate(
     foreign_keys  False: only PRIMARY KEY and UNIQUE
     recheck       parents that lost rows or keys: the foreign keys that refer to them are checked for all
                   rows of their children
+    held          parents of which lookups are at hand, and what was decided by these; not beside `full`, `recheck`
     Raises OperationalError, as SQLite does, for a foreign key whose parent has no such key ("foreign key
     mismatch") or, unless `full`, does not exist, if rows owe that check. Nothing is marked as checked.
     Memory: `limits.memory_limit`, for one constraint at a time; all of it is dropped when that is done.
     """
-    run = _Run(store, schema, limits, stats, sink, Workers(limits.threads))
+    run = _Run(store, schema, limits, stats, sink, Workers(limits.threads), held or {})
     named = {fold(name) for name in tables}
     reread = {fold(name) for name in recheck}
     with run.workers:
@@ -122,6 +136,7 @@ class _Run:
     stats: ConstraintStats
     sink: ViolationSink
     workers: Workers
+    held: Mapping[Constraint, HeldParent] = field(default_factory=dict)
 
     @contextmanager
     def check(self, constraint: Constraint, *, full: bool) -> Iterator[Check]:
@@ -129,7 +144,9 @@ class _Run:
         span = self.store.spans("validate", table=constraint.table, constraint=constraint.label)
         key = f"{self.schema.name}.{constraint.table}".lower()
         with span, self.store.pager.counters.phase(key, "validate"), counters.timed():
-            yield Check(constraint, counters, self.sink, self.workers, self.limits, full)
+            held = self.held.get(constraint)
+            decided = () if held is None else held.decided
+            yield Check(constraint, counters, self.sink, self.workers, self.limits, full, decided)
             span.note(path=counters.path)
 
     def unique(self, definition: TableDef, key: KeyDef, *, full: bool) -> None:
@@ -139,14 +156,7 @@ class _Run:
             check_unique(check, source, key.collations)
 
     def foreign_key(self, definition: TableDef, foreign: ForeignKeyDef, *, full: bool, whole: bool) -> None:
-        constraint = Constraint(
-            definition.name,
-            FOREIGN_KEY,
-            foreign.columns,
-            foreign.name,
-            foreign.parent,
-            foreign.parent_columns,
-        )
+        constraint = foreign_key_of(definition, foreign)
         child = self.source(definition, foreign.columns, None)
         parent = self.schema.table(foreign.parent)
         with self.check(constraint, full=full or whole) as check:
@@ -167,23 +177,34 @@ class _Run:
                 check_natively(check, child, self.store.db, parent, foreign.parent_columns)
                 return
             convert = tuple(conversion(mine.affinity, theirs.affinity) for mine, theirs in ends)
-            held = self.source(parent, foreign.parent_columns, collations)
-            check_presence(check, ForeignKey(child, held, convert, collations))
+            other = self.source(parent, foreign.parent_columns, collations)
+            check_presence(check, ForeignKey(child, other, convert, collations), self.held.get(constraint))
 
     def source(
         self, definition: TableDef, columns: tuple[str, ...], collations: tuple[str, ...] | None
     ) -> KeySource:
-        """The key columns of a table. `collations` None: they are no key, and have no zones."""
-        table = self.store.table(definition.name, definition.schema)
-        if table is None:
-            return RowSource(self.store.db, definition, columns, collations=collations)
-        ids = {fold(column.name): column.column_id for column in table.columns}
-        folds = tuple(map(str.upper, collations or ("BINARY",) * len(columns)))
-        spec = KeySpec(tuple(ids[fold(name)] for name in columns), folds)
-        rows = RowSource(
-            self.store.db, definition, columns, stored_name=table.rows_name, collations=collations
-        )
-        return ColumnSource(table, rows, spec)
+        return source_of(self.store, definition, columns, collations)
+
+
+def foreign_key_of(child: TableDef, foreign: ForeignKeyDef) -> Constraint:
+    """A foreign key as the constraint that counters and violations are about."""
+    return Constraint(
+        child.name, FOREIGN_KEY, foreign.columns, foreign.name, foreign.parent, foreign.parent_columns
+    )
+
+
+def source_of(
+    store: Store, definition: TableDef, columns: tuple[str, ...], collations: tuple[str, ...] | None
+) -> KeySource:
+    """The key columns of a table. `collations` None: they are no key, and have no zones."""
+    table = store.table(definition.name, definition.schema)
+    if table is None:
+        return RowSource(store.db, definition, columns, collations=collations)
+    ids = {fold(column.name): column.column_id for column in table.columns}
+    folds = tuple(map(str.upper, collations or ("BINARY",) * len(columns)))
+    spec = KeySpec(tuple(ids[fold(name)] for name in columns), folds)
+    rows = RowSource(store.db, definition, columns, stored_name=table.rows_name, collations=collations)
+    return ColumnSource(table, rows, spec)
 
 
 def conversion(child: Affinity, parent: Affinity) -> Callable[[Column], Column] | None:
