@@ -80,18 +80,21 @@ class SortedCodes:
         bucket_bits = (len(in_order) - 1).bit_length()
         shift = max(0, int(self.span).bit_length() - bucket_bits)
         self.shift, self.rest = np.uint64(shift), np.uint64(2**shift - 1)
+        wanted: type[np.uint16 | np.uint32] = np.uint16 if shift < 16 else np.uint32
         offsets = in_order.view(np.uint64) - self.low
-        buckets = (offsets >> self.shift).view(np.int64)
+        rests = (offsets & self.rest).astype(wanted) if shift < 32 and keys is None else None
+        offsets >>= self.shift  # in place, as such arrays are the most that a load holds at a time
+        buckets = offsets.view(np.int64)
         begin = np.flatnonzero(np.concatenate(([True], buckets[1:] != buckets[:-1])))
         filled, count = buckets[begin], int(buckets[-1]) + 1
+        del offsets, buckets
         # A bucket without codes begins where the next one with some does.
         places = np.append(begin, len(in_order)).astype(np.int32)
         self.starts = np.repeat(places, np.diff(filled, prepend=-1, append=count))
         self.skewed = int(np.diff(begin, append=len(in_order)).max()) > 32
-        if shift < 32 and keys is None:
-            nobody = np.uint16(2**16 - 1) if shift < 16 else np.uint32(2**32 - 1)
-            self.firsts = np.full(count, nobody)
-            self.firsts[filled] = offsets[begin] & self.rest
+        if rests is not None:
+            self.firsts = np.full(count, np.iinfo(wanted).max, wanted)
+            self.firsts[filled] = rests[begin]
 
     @property
     def nbytes(self) -> int:

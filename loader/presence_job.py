@@ -128,4 +128,6 @@ def collect(batches: Iterable[Codes], room: int) -> SortedCodes | None:
             held += 2 * batch.keys.nbytes  # sorting makes a copy
         if held > min(room, _MOST_KEY_BYTES if keys else room):
             return None
-    return sorted_codes(np.concatenate(codes), pa.concat_arrays(keys) if keys else None)
+    joined = np.concatenate(codes)
+    codes.clear()
+    return sorted_codes(joined, pa.concat_arrays(keys) if keys else None)

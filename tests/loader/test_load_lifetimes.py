@@ -18,7 +18,17 @@ from colonnade.loader.options import LoadOptions
 from colonnade.loader.stats import ConstraintStats
 from colonnade.loader.tpch import TPCH_DDL, TPCH_TABLES
 
-OWNERS = ("uniqueness", "presence", "presence_job", "presence_spill", "lookup", "codes", "spill", "gapfree")
+OWNERS = (
+    "heldparents",
+    "uniqueness",
+    "presence",
+    "presence_job",
+    "presence_spill",
+    "lookup",
+    "codes",
+    "spill",
+    "gapfree",
+)
 
 
 def allocated() -> int:
