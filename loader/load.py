@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import apsw
 import numpy as np
@@ -18,7 +18,6 @@ from colonnade.loader.churn import Churn
 from colonnade.loader.heldparents import HeldParents
 from colonnade.loader.ledger import Ledger
 from colonnade.loader.options import LoadOptions
-from colonnade.loader.piececheck import PieceChecks
 from colonnade.loader.pipeline import in_order
 from colonnade.loader.quarantine import Quarantine
 from colonnade.loader.refused import insert_each
@@ -41,6 +40,9 @@ from colonnade.store.database import Store
 from colonnade.store.earlysync import EarlySync
 from colonnade.store.errors import OperationalError
 from colonnade.store.hints import TARGET_GROUP_BYTES
+
+if TYPE_CHECKING:
+    from colonnade.loader.piececheck import PieceChecks
 
 Given = str | tuple[str, Any]
 
@@ -275,6 +277,8 @@ class _Load:
         return table
 
     def _check_pieces(self, table: TableLoad, together: Sequence[str]) -> None:
+        from colonnade.loader.piececheck import PieceChecks  # a bulk load starts faster without
+
         schema = self._schema(table.definition.schema)
         checks = PieceChecks(self.store, schema, table.writer, together, self.stats)
         self._checks[fold(table.definition.name)] = checks

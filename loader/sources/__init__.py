@@ -12,7 +12,7 @@ where those do not fit, as text (`careful`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from colonnade.loader.options import LoadOptions
 from colonnade.loader.sources.base import (
@@ -27,9 +27,7 @@ from colonnade.loader.sources.base import (
 )
 from colonnade.loader.sources.delimited import DelimitedSource
 from colonnade.loader.sources.find import find_sources
-from colonnade.loader.sources.jsonl import JsonSource
 from colonnade.loader.sources.pieces import Buffers
-from colonnade.loader.sources.tabular import open_arrow, open_arrow_file, open_parquet
 from colonnade.sql.objects import TableDef
 
 __all__ = [
@@ -47,18 +45,6 @@ __all__ = [
     "open_source",
 ]
 
-_TEXT: dict[str, Callable[[SourceFile, TableDef, LoadOptions, Buffers], Source]] = {
-    "tbl": DelimitedSource,
-    "dat": DelimitedSource,
-    "csv": DelimitedSource,
-    "tsv": DelimitedSource,
-    "jsonl": JsonSource,
-}
-_ARROW: dict[str, Callable[[SourceFile, TableDef, LoadOptions], Source]] = {
-    "parquet": open_parquet,
-    "arrow": open_arrow_file,
-}
-
 
 def open_source(
     file: SourceFile, table: TableDef, options: LoadOptions, buffers: Buffers | None = None
@@ -67,6 +53,21 @@ def open_source(
 
     buffers  what text is read into, to be used by other files too
     """
-    if file.format in _ARROW:
-        return _ARROW[file.format](file, table, options)
-    return _TEXT[file.format](file, table, options, buffers or Buffers())
+    # What reads a format is imported with its first file: most loads are of one.
+    if file.format in ("parquet", "arrow"):
+        from colonnade.loader.sources.tabular import open_arrow_file, open_parquet
+
+        opened = open_parquet if file.format == "parquet" else open_arrow_file
+        return opened(file, table, options)
+    if file.format == "jsonl":
+        from colonnade.loader.sources.jsonl import JsonSource
+
+        return JsonSource(file, table, options, buffers or Buffers())
+    return DelimitedSource(file, table, options, buffers or Buffers())
+
+
+def open_arrow(data: Any, table: TableDef, options: LoadOptions) -> Source:
+    """Open anything that speaks the Arrow C stream protocol. See tabular.open_arrow."""
+    from colonnade.loader.sources import tabular
+
+    return tabular.open_arrow(data, table, options)
