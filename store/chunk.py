@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from colonnade.store.encodings.base import Block, One, Packed, require
 from colonnade.store.encodings.choose import choose
 from colonnade.store.encodings.integers import SEQUENCE
 from colonnade.store.encodings.narrowed import Narrowed, NarrowWords
+from colonnade.store.encodings.text import PlainDecoder
 from colonnade.store.errors import Corrupt
 from colonnade.store.format import (
     BLOCK_ENTRY,
@@ -204,6 +205,11 @@ class ChunkReader:
         """
         if self.holds:
             return
+        if self.kind in (Kind.TEXT, Kind.BLOB) and self._decoder.block_bytes(1) is None:
+            self._held = column = self.column()
+            self.held_bytes = column.data.nbytes
+            self._data = self._directory = memoryview(b"")
+            return
         if not self._nulls:
             narrowed = self._narrow()
             if narrowed is not None:
@@ -212,11 +218,6 @@ class ChunkReader:
                 self.narrowed = narrowed
                 self._data = self._directory = memoryview(b"")
                 return
-        if self.kind in (Kind.TEXT, Kind.BLOB) and self._decoder.block_bytes(1) is None:
-            self._held = column = self.column()
-            self.held_bytes = column.data.nbytes
-            self._data = self._directory = memoryview(b"")
-            return
         held = [(block.rows, block.data) for block in self._read(range(self.block_count))]
         if self._codec is not None:
             self.held_bytes = len(self._data) + sum(len(data) for _, data in held)
@@ -305,42 +306,60 @@ class ChunkReader:
 
     def _decode(self, numbers: Sequence[int]) -> Column:
         """The values of blocks of ascending number."""
-        blocks = self._read(numbers)
-        validity = None
-        if self._nulls:
-            bits = [block.take((block.rows + 7) // 8) for block in blocks]
-            validity = pa.py_buffer(bits[0] if len(bits) == 1 else b"".join(bits))
         try:
+            if self._codec is not None and isinstance(self._decoder, PlainDecoder) and self._held is None:
+                return Column(self.kind, self._decode_each(self._decoder, self._codec, numbers))
+            blocks = self._read(numbers)
+            validity = None
+            if self._nulls:
+                bits = [block.take((block.rows + 7) // 8) for block in blocks]
+                validity = pa.py_buffer(bits[0] if len(bits) == 1 else b"".join(bits))
             array = self._decoder.decode(blocks, validity)
         except (pa.ArrowException, ValueError, OverflowError, MemoryError) as error:
             raise Corrupt(f"column chunk: {error}") from None
         require(not any(block.left for block in blocks), "bytes left over in a block")
         return Column(self.kind, array)
 
+    def _decode_each(self, decoder: PlainDecoder, method: Codec, numbers: Sequence[int]) -> pa.Array:
+        """The values of blocks that are compressed."""
+        byte_count = 0
+        for number in numbers:  # before there is memory for all of them
+            stored, size, _ = self._stored(number)
+            byte_count += size
+            if len(stored) != size:
+                method.check_size(stored, size)
+        return decoder.decode_each(self._checked(numbers), byte_count, nulls=self._nulls)
+
     def _read(self, numbers: Sequence[int]) -> list[Block]:
         """Blocks of ascending number, decompressed and checked."""
         if isinstance(self._held, list):
             return [Block(*self._held[number]) for number in numbers]
-        directory, data, origin = self._directory, self._data, self._blocks_at
-        full, blocks = self._block_bytes(self.block_rows), []
+        return list(self._checked(numbers))
+
+    def _stored(self, number: int) -> tuple[memoryview, int, int]:
+        """A block as it is stored, its bytes once decompressed, and its checksum."""
+        directory, entry = self._directory, 3 * number
+        start = directory[entry - 3] if number else 0
+        stored = self._data[self._blocks_at + start : self._blocks_at + directory[entry]]
+        require(len(stored) == directory[entry] - start, "a block that lies outside")
+        return stored, directory[entry + 1], directory[entry + 2]
+
+    def _checked(self, numbers: Sequence[int]) -> Iterator[Block]:
+        """The same, each when its turn comes."""
+        full = self._block_bytes(self.block_rows)
         for number in numbers:
             rows, expected = self.block_rows, full
             if number == self.block_count - 1:
                 rows = self.rows - number * self.block_rows
                 expected = self._block_bytes(rows)
-            entry = 3 * number
-            start = directory[entry - 3] if number else 0
-            stop, size, crc = directory[entry], directory[entry + 1], directory[entry + 2]
-            stored = data[origin + start : origin + stop]
-            require(len(stored) == stop - start, "a block that lies outside")
+            stored, size, crc = self._stored(number)
             require(zlib.crc32(stored) == crc, "a block does not match its checksum")
             require(expected is None or size == expected, "a block of an unexpected size")
             if len(stored) != size:
                 if self._codec is None:
                     raise Corrupt("column chunk: a block of another size than its directory says")
                 stored = self._codec.decompress(stored, size)
-            blocks.append(Block(rows, stored))
-        return blocks
+            yield Block(rows, stored)
 
     def _block_bytes(self, rows: int) -> int | None:
         """Bytes of a block of `rows` rows once decompressed, None where they vary."""

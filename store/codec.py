@@ -33,10 +33,14 @@ class Codec:
         result: bytes = self.arrow.compress(data, asbytes=True)
         return result
 
-    def decompress(self, data: memoryview, size: int) -> memoryview:
-        """The content. Raises Corrupt unless it has `size` bytes."""
+    def check_size(self, data: memoryview, size: int) -> None:
+        """Raises Corrupt for a content that states another size, or can have none of so many bytes."""
         if self.stated(data) != size or size > self.best_ratio * len(data):
             raise Corrupt("column chunk: a compressed block of another size than its directory says")
+
+    def decompress(self, data: memoryview, size: int) -> memoryview:
+        """The content. Raises Corrupt unless it has `size` bytes."""
+        self.check_size(data, size)
         try:
             return memoryview(self.arrow.decompress(data, decompressed_size=size))
         except (OSError, MemoryError) as error:

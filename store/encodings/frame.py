@@ -110,8 +110,11 @@ class Frame:
 
     def unpack(self, blocks: Blocks, dtype: npt.DTypeLike = np.int64) -> Numbers:
         """The integers of all `blocks` as one array of `dtype`: what pack was given."""
-        values = empty(row_total(blocks), dtype)
-        base, distances = np.int64(self.base).astype(dtype), self.distances(blocks)
+        return self.integers(self.distances(blocks), row_total(blocks), dtype)
+
+    def integers(self, distances: Numbers | None, count: int, dtype: npt.DTypeLike = np.int64) -> Numbers:
+        """The integers at these distances from the base, (count,) of `dtype`."""
+        values, base = empty(count, dtype), np.int64(self.base).astype(dtype)
         if distances is None:
             values.fill(base)
         elif self.base:
@@ -143,17 +146,20 @@ class Frame:
         are 0."""
         if not self.width:
             return None
-        count = row_total(blocks)
-        low, *high = _PLANES[self.width]
-        distances = _unpack_plane(gather(blocks, low), low, count)
+        low, *high = self.planes(blocks)
         if not high:
-            return distances
+            return low
         unsigned = _unsigned(self.width)
-        joined = empty(count, unsigned)
-        np.copyto(joined, _unpack_plane(gather(blocks, high[0]), high[0], count))
-        joined <<= unsigned.type(low)
-        joined |= distances
+        joined = empty(len(low), unsigned)
+        np.copyto(joined, high[0])
+        joined <<= unsigned.type(_PLANES[self.width][0])
+        joined |= low
         return joined
+
+    def planes(self, blocks: Blocks) -> list[Numbers]:
+        """Takes the planes of all `blocks`, each (n,) of the smallest unsigned type: the lowest bits first."""
+        count = row_total(blocks)
+        return [_unpack_plane(gather(blocks, bits), bits, count) for bits in _PLANES[self.width]]
 
 
 def _one_of_plane(data: memoryview, bits: int) -> Callable[[int], int]:

@@ -49,13 +49,21 @@ from colonnade.store.encodings.lane import (
     lane_dtype,
     one_of_lane,
 )
-from colonnade.store.encodings.narrowed import Narrowed, narrow_lane, narrowed_integers
+from colonnade.store.encodings.narrowed import (
+    Distances,
+    Narrowed,
+    NarrowLane,
+    narrow_lane,
+    narrowed_integers,
+)
 from colonnade.store.values import Kind
 
 _MASK64 = 2**64 - 1
 _STEP = struct.Struct("<Bq")
 _DELTA_GAIN = 3  # bits a row that DELTA must save; below, its slower decoding is not worth it
 _SAMPLE = 2048
+_TWO_BYTES, _THREE_BYTES = 16, 24  # bits
+_UINT32 = 1 << 32
 
 
 def _take_base(block: Block) -> np.int64:
@@ -164,10 +172,13 @@ class NarrowDecoder:
         return from_lane(self.kind, self.digits, values, validity)
 
     def narrow(self, blocks: Blocks) -> Narrowed | None:
-        distances = self.frame.distances(blocks)
-        if distances is None:
-            distances = np.zeros(row_total(blocks), np.uint8)
-        return narrow_lane(self.kind, self.digits, self.frame.base, distances)
+        frame = self.frame
+        if _TWO_BYTES < frame.width <= _THREE_BYTES:  # their planes are the parts that distances are kept in
+            distances = Distances.split(*frame.planes(blocks))
+        else:
+            whole = frame.distances(blocks)
+            distances = Distances.of(np.zeros(row_total(blocks), np.uint8) if whole is None else whole)
+        return narrow_lane(self.kind, self.digits, frame.base, distances)
 
     def one(self, data: memoryview, rows: int) -> One | None:
         return one_of_lane(self.kind, self.digits, self.frame.one(data, rows))
@@ -221,19 +232,49 @@ class DeltaDecoder:
         return 8 + self.frame.block_bytes(rows)
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
-        values = self._integers(blocks).astype(lane_dtype(self.kind), copy=False)
+        values = self._integers(blocks, *self._taken(blocks)).astype(lane_dtype(self.kind), copy=False)
         return from_lane(self.kind, self.digits, values, validity)
 
     def narrow(self, blocks: Blocks) -> Narrowed | None:
-        return narrowed_integers(self.kind, self.digits, self._integers(blocks))
+        firsts, steps = self._taken(blocks)
+        narrowed = self._narrow_rising(blocks, firsts, steps)
+        if narrowed is not None:
+            return narrowed
+        return narrowed_integers(self.kind, self.digits, self._integers(blocks, firsts, steps))
 
-    def _integers(self, blocks: Blocks) -> Numbers:
-        firsts = [_take_base(block) for block in blocks]
-        values = self.frame.unpack(blocks)
+    def _taken(self, blocks: Blocks) -> tuple[list[np.int64], Numbers | None]:
+        """The first integer of each block, and all distances from the frame's base; None: all are 0."""
+        return [_take_base(block) for block in blocks], self.frame.distances(blocks)
+
+    def _integers(self, blocks: Blocks, firsts: list[np.int64], steps: Numbers | None) -> Numbers:
+        values = self.frame.integers(steps, row_total(blocks))
         for first, (_, piece) in zip(firsts, cut(blocks, values), strict=True):
             piece[0] = first
             np.cumsum(piece, out=piece)
         return values
+
+    def _narrow_rising(
+        self, blocks: Blocks, firsts: list[np.int64], steps: Numbers | None
+    ) -> NarrowLane | None:
+        """Integers of which none is smaller than the one before in its block, without the eight bytes that each would
+        take first; None where they are not so, or too far apart.
+        """
+        base, longest = self.frame.base, max(block.rows for block in blocks)
+        furthest = (base + (1 << self.frame.width)) * longest
+        low = min(map(int, firsts))
+        if base < 0 or steps is None or furthest + max(map(int, firsts)) - low >= _UINT32:
+            return None
+        distances = empty(len(steps), np.uint32)
+        ramp = np.arange(longest, dtype=np.uint32) * np.uint32(base) if base else None
+        for first, (block, part), (_, piece) in zip(
+            firsts, cut(blocks, steps), cut(blocks, distances), strict=True
+        ):
+            np.cumsum(part, out=piece, dtype=np.uint32)
+            start = int(first) - low - int(part[0])  # the first row's distance means nothing
+            piece += np.uint32(start % _UINT32)
+            if ramp is not None:
+                piece += ramp[: block.rows]
+        return narrow_lane(self.kind, self.digits, low, Distances.of(distances))
 
     def one(self, data: memoryview, rows: int) -> One | None:
         return None

@@ -34,9 +34,23 @@ class Distances:
         """numbers  (n,) of any unsigned type, n at least 1"""
         highest = int(numbers.max())
         if not 1 << _LOW_BITS <= highest < _SPLIT:
-            return cls(numbers.astype(_unsigned(highest), copy=False), None, highest)
-        high = (numbers >> numbers.dtype.type(_LOW_BITS)).astype(np.uint8)
-        return cls(numbers.astype(np.uint16), high, highest)
+            return cls(_bytes_of(numbers, 0, _unsigned(highest)), None, highest)
+        return cls(_bytes_of(numbers, 0, np.uint16), _bytes_of(numbers, 2, np.uint8), highest)
+
+    @classmethod
+    def split(cls, low: Numbers, high: Numbers) -> Distances:
+        """Of those of 17 to 24 bits the lower two bytes, (n,) uint16, and the third, (n,) uint8."""
+        top = int(high.max())
+        if not top:
+            return cls.of(low)
+        return cls(low, high, top << _LOW_BITS | int(low[high == top].max()))
+
+    @property
+    def lowest(self) -> int:
+        if self.high is None:
+            return int(self.low.min())
+        bottom = int(self.high.min())
+        return bottom << _LOW_BITS | int(self.low[self.high == bottom].min())
 
     @property
     def nbytes(self) -> int:
@@ -57,6 +71,19 @@ def _unsigned(highest: int) -> type[np.unsignedinteger[Any]]:
         if highest <= np.iinfo(each).max:
             return each
     return np.uint64
+
+
+def _bytes_of(numbers: Numbers, first: int, wanted: type[np.unsignedinteger[Any]]) -> Numbers:
+    """The bytes of each number from `first` on that make one of a narrower type: little-endian, as Arrow's are.
+
+    Without an array between the two: pages that are new to the process cost more than the rest.
+    """
+    whole, size = numbers.dtype.itemsize, np.dtype(wanted).itemsize
+    if whole == size:
+        return numbers
+    narrow = empty(len(numbers), wanted)
+    np.copyto(narrow, numbers.view(wanted)[first // size :: whole // size])
+    return narrow
 
 
 def _joined(low: Numbers, high: Numbers) -> Numbers:
@@ -170,27 +197,27 @@ class NarrowWords:
         return self.wrap(codes)
 
 
-def narrow_lane(kind: Kind, digits: int, base: int, numbers: Numbers) -> NarrowLane | None:
+def narrow_lane(kind: Kind, digits: int, base: int, distances: Distances) -> NarrowLane | None:
     """Integers as distances from a base; None where some would not come back, or stand for the bits of doubles.
 
     Raises Corrupt for what the kind cannot hold.
     """
     if kind in (Kind.REAL, Kind.NUMERIC) and digits == DOUBLE_BITS:
         return None
-    distances = Distances.of(numbers)
     last = base + distances.highest
     # A double holds the base, each distance and each sum of them without loss.
     fits = max(abs(base), abs(last), distances.highest) <= EXACT_INT
     if not (base >= INT64_MIN and last <= INT64_MAX) or (divisor_of(kind, digits) is not None and not fits):
         return None
     if kind in (Kind.DATE, Kind.DATETIME):
-        check_years(kind, digits, base + int(numbers.min()), last)
+        check_years(kind, digits, base + distances.lowest, last)
     return NarrowLane(kind, digits, base, distances)
 
 
 def narrowed_integers(kind: Kind, digits: int, values: Numbers) -> NarrowLane | None:
-    """The same of decoded integers, (n,) int64."""
+    """The same of decoded integers, (n,) int64, in whose place their distances are put."""
     low, high = int(values.min()), int(values.max())
     if high - low > INT64_MAX:
         return None
-    return narrow_lane(kind, digits, low, (values - np.int64(low)).view(np.uint64))
+    values -= np.int64(low)
+    return narrow_lane(kind, digits, low, Distances.of(values.view(np.uint64)))

@@ -7,7 +7,9 @@ a block     planes of the lengths, then the bytes of all its values; a NULL has 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +23,6 @@ from colonnade.store.encodings.base import (
     Numbers,
     One,
     Spread,
-    cut,
     empty,
     gather_rest,
     require,
@@ -54,33 +55,31 @@ def read_values(blocks: Blocks, lengths: Numbers, validity: pa.Buffer | None, te
 
     Raises Corrupt where lengths and bytes do not agree, or a text is not UTF-8.
     """
-    total = sum(block.left for block in blocks)
-    require(int(lengths.min()) >= 0, "negative length")
-    require(int(lengths.max()) <= total <= MAX_TEXT_BYTES, "length beyond the bytes there are")
-    offsets, end = empty(len(lengths) + 1, np.int32), 0
-    offsets[0] = 0
-    for (block, piece), (_, ends) in zip(cut(blocks, lengths), cut(blocks, offsets[1:]), strict=True):
-        # As int64 first, so that no sum can wrap around.
-        require(int(piece.sum(dtype=np.int64)) == block.left, "lengths that do not fill their block")
-        np.cumsum(piece, out=ends, dtype=np.int32)
-        ends += np.int32(end)
-        end += block.left
+    offsets = _checked_offsets(lengths, [block.rows for block in blocks], [block.left for block in blocks])
     return bytes_array(offsets, gather_rest(blocks), validity, text)
 
 
-def _offsets(lengths: Numbers, total: int) -> Numbers:
-    """The (n + 1,) int32 offsets of values of these lengths. Raises Corrupt unless they make `total`."""
+def _checked_offsets(lengths: Numbers, rows: Sequence[int], byte_counts: Sequence[int]) -> Numbers:
+    """The (n + 1,) int32 offsets of values of these lengths. Raises Corrupt unless those of each block, of so many
+    rows, make its bytes."""
+    total = sum(byte_counts)
     require(int(lengths.min()) >= 0, "negative length")
     require(int(lengths.max()) <= total <= MAX_TEXT_BYTES, "length beyond the bytes there are")
-    offsets = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    require(int(offsets[-1]) == total, "lengths that do not add up")
-    return offsets.astype(np.int32)
+    ends = empty(len(lengths) + 1, np.int64)  # as int64, so that no sum can wrap around
+    ends[0] = 0
+    np.cumsum(lengths, out=ends[1:])
+    require(
+        ends[np.cumsum(rows)].tolist() == list(accumulate(byte_counts)),
+        "lengths that do not fill their block",
+    )
+    offsets = empty(len(ends), np.int32)
+    np.copyto(offsets, ends, casting="unsafe")
+    return offsets
 
 
 def words_array(lengths: Numbers, raw: memoryview) -> pa.Array:
     """The string array of a dictionary's words. Raises Corrupt as read_values does."""
-    return bytes_array(_offsets(lengths, len(raw)), raw, None, text=True)
+    return bytes_array(_checked_offsets(lengths, [len(lengths)], [len(raw)]), raw, None, text=True)
 
 
 def bytes_array(
@@ -125,6 +124,28 @@ class PlainDecoder:
 
     def decode(self, blocks: Blocks, validity: pa.Buffer | None) -> pa.Array:
         return read_values(blocks, self.frame.unpack(blocks), validity, self.text)
+
+    def decode_each(self, blocks: Iterable[Block], byte_count: int, *, nulls: bool) -> pa.Array:
+        """What decode gives, of blocks that are decompressed one at a time: their bytes are many, and are in memory
+        once in this way.
+
+        byte_count  of all blocks
+        nulls       each begins with its null bitmap
+        """
+        raw, at = empty(byte_count, np.uint8), 0
+        bitmaps, heads, byte_counts = [], [], []
+        for block in blocks:
+            if nulls:
+                bitmaps.append(bytes(block.take((block.rows + 7) // 8)))
+            lengths = bytes(block.take(self.frame.block_bytes(block.rows)))
+            heads.append(Block(block.rows, memoryview(lengths)))
+            left = block.left
+            raw[at : at + left] = np.frombuffer(block.take(left), np.uint8)
+            byte_counts.append(left)
+            at += left
+        offsets = _checked_offsets(self.frame.unpack(heads), [head.rows for head in heads], byte_counts)
+        validity = pa.py_buffer(b"".join(bitmaps)) if nulls else None
+        return bytes_array(offsets, raw[:at].data, validity, self.text)
 
     def narrow(self, blocks: Blocks) -> None:
         return None

@@ -78,7 +78,7 @@ def test_decimals_compare_as_their_doubles_do(values: list[float], op: str, valu
 def test_doubles_that_several_integers_stand_for_are_all_found() -> None:
     base = EXACT_INT - 64
     numbers = np.arange(60, dtype=np.uint8)
-    lane = narrow_lane(Kind.REAL, 9, base, numbers)
+    lane = narrow_lane(Kind.REAL, 9, base, Distances.of(numbers))
     assert lane is not None
     column = NarrowColumn(Kind.REAL, [lane])
     doubles = (base + np.arange(60, dtype=np.int64)) / 1e9
@@ -173,14 +173,14 @@ def test_what_cannot_be_narrowed_is_kept_as_it_is() -> None:
         assert reader.narrowed is None
         assert reader.holds
         assert to_python(reader.column()) == to_python(column)
-    assert narrow_lane(Kind.REAL, DOUBLE_BITS, 0, np.array([1], np.uint8)) is None
-    assert narrow_lane(Kind.REAL, 2, EXACT_INT, np.array([1], np.uint8)) is None
-    assert narrow_lane(Kind.INTEGER, 0, INT64_MAX, np.array([1], np.uint8)) is None
+    assert narrow_lane(Kind.REAL, DOUBLE_BITS, 0, Distances.of(np.array([1], np.uint8))) is None
+    assert narrow_lane(Kind.REAL, 2, EXACT_INT, Distances.of(np.array([1], np.uint8))) is None
+    assert narrow_lane(Kind.INTEGER, 0, INT64_MAX, Distances.of(np.array([1], np.uint8))) is None
 
 
 def test_damage_is_found_when_a_chunk_is_held() -> None:
     with pytest.raises(Corrupt, match="outside years"):
-        narrow_lane(Kind.DATE, 0, 2_932_890, np.array([9], np.uint8))
+        narrow_lane(Kind.DATE, 0, 2_932_890, Distances.of(np.array([9], np.uint8)))
     decoder = NARROW.decoder(Kind.INTEGER, memoryview(bytes(9) + b"\x08"))
     with pytest.raises(Corrupt, match="ends before"):
         decoder.narrow([Block(8, memoryview(bytes(7)))])
@@ -204,7 +204,7 @@ def test_long_texts_are_held_decoded() -> None:
 
 
 def test_narrowed_integers_of_a_lane_know_their_divisor() -> None:
-    lane = narrow_lane(Kind.NUMERIC, 2, 5, np.array([0, 95], np.uint8))
+    lane = narrow_lane(Kind.NUMERIC, 2, 5, Distances.of(np.array([0, 95], np.uint8)))
     assert isinstance(lane, NarrowLane)
     assert lane.divisor == 100.0
     assert lane.array(lane.distances.numbers()).to_pylist() == [0.05, 1.0]
