@@ -133,9 +133,8 @@ def connected(contender: str, path: Path, limit: float) -> Callable[[str, str], 
     """Executes a text and fetches its result: "rows" as tuples, "arrow" as an Arrow table."""
     module = __import__(contender)
     if contender == "colonnade":  # leaves out what tables in column format need until there is one
-        __import__("colonnade.columnside")
-        __import__("colonnade.sql.select")
-        __import__("colonnade.queries")
+        for name in ("columnside", "finding", "queries", "sql.route", "sql.select", "store.cursor"):
+            __import__(f"colonnade.{name}")
         __import__("pyarrow").scalar(0)  # for which pyarrow imports pandas, where that is installed
     database = module.connect(str(path))
     started = [0.0]
