@@ -21,6 +21,10 @@ from colonnade.store.table import ColumnTable, RawRowGroup
 from colonnade.store.values import IntArray, StorageClass, from_python
 from colonnade.store.zonemap import ZoneMap
 
+_NULL, _INTEGER = (
+    int(StorageClass.NULL),
+    int(StorageClass.INTEGER),
+)  # the arithmetic of flags costs a microsecond
 _READ_ROWS = 4096  # rows held as Python objects at a time
 
 
@@ -177,9 +181,9 @@ def int_range(zone: ZoneMap | None) -> tuple[int, int] | None:
     """(min, max) of a chunk of integers and NULLs, NO_INTS of NULLs alone, None of others."""
     if zone is None:
         return None
-    classes = zone.classes & ~StorageClass.NULL
+    classes = zone.classes & ~_NULL
     if not classes:
         return NO_INTS
-    if classes != StorageClass.INTEGER or not isinstance(zone.min, int) or not isinstance(zone.max, int):
+    if classes != _INTEGER or not isinstance(zone.min, int) or not isinstance(zone.max, int):
         return None
     return zone.min, zone.max
