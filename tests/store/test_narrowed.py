@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colonnade.store.chunk import ChunkReader, decode_chunk, encode_chunk
+from colonnade.store.codec import Codec
 from colonnade.store.encodings.base import Block
-from colonnade.store.encodings.integers import NARROW
+from colonnade.store.encodings.integers import NARROW, DeltaDecoder
 from colonnade.store.encodings.lane import DOUBLE_BITS
 from colonnade.store.encodings.narrowed import Distances, NarrowLane, narrow_lane
 from colonnade.store.errors import Corrupt
@@ -201,6 +202,55 @@ def test_long_texts_are_held_decoded() -> None:
     assert reader.held_bytes == reader.column().data.nbytes
     assert to_python(reader.gather(np.array([1, 99]))[0]) == [texts[1], texts[99]]
     assert to_python(reader.block(2)) == texts[16:24]
+
+
+def test_long_texts_are_decompressed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"some text, again and again, {n}" for n in range(4000)]
+    data = encode_chunk(from_python(texts)).data
+    decompressed: list[int] = []
+    decompress = Codec.decompress
+
+    def counted(self: Codec, data: memoryview, size: int) -> memoryview:
+        decompressed.append(size)
+        return decompress(self, data, size)
+
+    monkeypatch.setattr(Codec, "decompress", counted)
+    reader = ChunkReader(data)
+    reader.hold()
+    assert to_python(reader.column()) == texts
+    assert 1 < len(decompressed) == reader.block_count
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([0, -5, EXACT_INT, INT64_MAX - 90_000, INT64_MIN, INT64_MAX - 3]),
+    st.lists(st.integers(0, 30), min_size=20, max_size=60),
+    st.sampled_from([1, 3, 1000, 1 << 20, 1 << 27, 1 << 40]),
+    st.sampled_from([0, 7, 1 << 33]),
+)
+def test_integers_that_rise_are_narrowed_to_what_they_are(
+    first: int, steps: list[int], step: int, least: int
+) -> None:
+    """By their distances from the one before, with values of which the 64 bits overflow among them."""
+    numbers = first + np.cumsum([least + each * step for each in steps], dtype=object)
+    values = [int(number) for number in numbers if number <= INT64_MAX] or [first]
+    reader = held(from_python(values))
+    assert to_python(reader.column()) == values
+    if values[-1] - values[0] < 1 << 32:
+        assert reader.narrowed is not None
+
+
+def test_rising_integers_are_not_decoded_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.repeat(np.arange(20_000, dtype=np.int64) * 4, 4) + 10**12
+    reader = ChunkReader(encode_chunk(Column(Kind.INTEGER, pa.array(values))).data)
+    assert isinstance(reader._decoder, DeltaDecoder)
+
+    def never(*_: object) -> None:
+        raise AssertionError("eight bytes each")
+
+    monkeypatch.setattr(DeltaDecoder, "_integers", never)
+    reader.hold()
+    assert np.array_equal(reader.column().data.to_numpy(), values)
 
 
 def test_narrowed_integers_of_a_lane_know_their_divisor() -> None:
