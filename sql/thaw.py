@@ -163,6 +163,11 @@ class Thaw:
         found = self.find(probe.table, probe.columns, probe.collations, columns)
         self._need(probe.table, found)
         if probe.table is plan.table and plan.replaces:
+            if (
+                self._foreign_keys and plan.table.foreign_keys
+            ):  # parents of rows of the row part may be frozen
+                hot = self.hot(probe.table, probe.columns, probe.collations, columns)
+                found = np.concatenate([found, hot])
             self._deleted(plan.table, found, counting=True)
 
     def _probe_rowid(self, probe: Probe, row: tuple[Any, ...], plan: WritePlan) -> bool:
@@ -316,7 +321,7 @@ class Thaw:
         if not len(codes):
             return _NO_ROWS
         where = " AND ".join(
-            f"{quote(name)} = ? COLLATE {collation}"
+            f"{self._name(table, name)} = ? COLLATE {collation}"
             for name, collation in zip(names, collations, strict=True)
         )
         sql = f"SELECT {self.rowid(table)} FROM {self.ordinary(table)} WHERE {where}"
@@ -336,12 +341,16 @@ class Thaw:
                 stored = iter(batch.columns)
                 for parts, column_id in zip(columns, ids, strict=True):
                     parts.append(next(stored) if column_id else integer_column(batch.rowids))
-        selected = ", ".join(self.rowid(table) if fold(n) == "rowid" else quote(n) for n in names)
+        selected = ", ".join(self._name(table, name) for name in names)
         sql = f"SELECT {selected} FROM {self.ordinary(table)} WHERE {self.rowid(table)} IN carray(?)"
         hot = list(self._db.execute(sql, (apsw.carray(rowids),)))
         for parts, values in zip(columns, zip(*hot, strict=True), strict=False):
             parts.append(from_python(values))
         return [concat_columns(parts) for parts in columns]
+
+    def _name(self, table: TableDef, column: str) -> str:
+        """What SQLite knows a column by, or the rowid of a table without INTEGER PRIMARY KEY."""
+        return self.rowid(table) if fold(column) == "rowid" else quote(column)
 
     def ordinary(self, table: TableDef) -> str:
         """The ordinary SQLite table that holds rows of the table: all of them, or its row part."""

@@ -154,7 +154,7 @@ class _Planner:
                 places[name] = given[name]
             elif default is not None:
                 places[name] = _constant(default, constants)
-        probes = self._probes(places, self._defaults(given, insert.conflict, constants))
+        probes = self._probes(places, self._defaults(given, insert.conflict, constants), replaces)
         looked_at = {place for probe in probes for place in probe.places if place >= 0}
         query = None
         if looked_at and not insert.row_params:
@@ -239,7 +239,7 @@ class _Planner:
             if wanted:
                 values = [*self._new_values(pieces, wanted, assigned, alias)]
             defaults = self._defaults(assigned, change.conflict, constants)
-            probes = self._probes({name: place for place, name in enumerate(wanted, 1)}, defaults)
+            probes = self._probes({name: place for place, name in enumerate(wanted, 1)}, defaults, replaces)
         selected = ", ".join([f"{alias}.{self._rowid()}", *values])
         query = f"{with_clause} SELECT {selected} FROM {sources} {where}\n{order}"
         made = self._plan(query, (), tuple(constants), probes, replaces, deletes, assigned)
@@ -308,8 +308,9 @@ class _Planner:
             keys += [(tuple(map(fold, key.columns)), key) for key in self.table.foreign_keys]
         return keys
 
-    def _probes(self, places: dict[str, int], defaults: dict[str, int]) -> tuple[Probe, ...]:
+    def _probes(self, places: dict[str, int], defaults: dict[str, int], replaces: bool) -> tuple[Probe, ...]:
         """One for each key whose columns all have a place; in a new row any other column is NULL."""
+        own = self.table.is_column or (replaces and self._has_column_parents())
         found = []
         alias, inserts = fold(self.table.rowid_alias or "rowid"), self.statement.insert is not None
         for names, key in self._key_columns():
@@ -328,10 +329,16 @@ class _Planner:
                     found.append(
                         Probe(parent, key.parent_columns, collations, where, affinities, drawn, instead)
                     )
-            elif self.table.is_column:
+            elif own:
                 collations = ("BINARY",) if key is None else key.collations  # type: ignore[attr-defined]
                 found.append(Probe(self.table, names, collations, where, affinities, None, instead))
         return tuple(found)
+
+    def _has_column_parents(self) -> bool:
+        """Whether SQLite, where it counts violations, looks up parents in column format of rows that go."""
+        keys = self.table.foreign_keys if self.foreign_keys else ()
+        parents = [self.schema.table(key.parent) for key in keys]
+        return any(parent is not None and parent.is_column for parent in parents)
 
     def _affinity(self, name: str) -> Affinity:
         return Affinity.INTEGER if name == "rowid" else self.table.column(name).affinity
