@@ -381,8 +381,11 @@ class BulkLoad:
                 break
             total.add(self._told(result))
             if many and not each and result.rowcount == 1:  # and so it will be each time
-                computed = iter(self.store.db.cursor().executemany(text, rows))
+                computing = self.store.db.cursor()
+                computed = iter(computing.executemany(text, rows))
                 later = self._append(target, computed, tuple, Intake(target.shape.width))
+                if later.error is not None:
+                    computing.close(True)  # it may have rows yet, and an open statement keeps tables locked
                 later.last = 1 if later.rowcount else None
                 total.add(self._told(later))
                 break
@@ -406,6 +409,7 @@ class BulkLoad:
                 intake = Intake(target.shape.width)
                 appended = self._append(target, chain(first, results), tuple, intake, keep_good=False)
         except BaseException:
+            cursor.close(True)  # what was raised may hold it, and an open statement keeps tables locked
             # With its rows the table's turn to column format may be undone.
             self._close()
             self.store.invalidate()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import colonnade
 from tests.driver.lockstep import KEYED, Make
 
 # --- columns, defaults, rowids -----------------------------------------------------------------------------
@@ -243,3 +244,29 @@ def test_computed_rows_before_a_bad_one_stay(make: Make) -> None:
     twins.check()
     twins.many("INSERT INTO t(a) SELECT count(*) + ? FROM s", [(1,), (2,), (None,), (4,)])
     twins.done()
+
+
+@pytest.mark.parametrize("bad", [1, 20, 50])
+@pytest.mark.parametrize(
+    "statement",
+    ["INSERT INTO t(a, b) VALUES {}", "INSERT INTO t(a, b) SELECT * FROM (VALUES {})"],
+)
+def test_a_statement_with_a_bad_row_holds_no_table(statement: str, bad: int) -> None:
+    """The rows behind it were not computed yet."""
+    connection = colonnade.connect(":memory:", isolation_level=None)
+    connection.execute("PRAGMA storage_format = column")
+    connection.execute("PRAGMA batch_size = 17")
+    connection.execute("CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT, b)")
+    connection.execute("INSERT INTO t VALUES(12, 1)")
+    connection.execute("PRAGMA bulk_load = on")
+    connection.execute("BEGIN")
+    rows = [f"({1000 + n}, {n})" for n in range(200)]
+    rows[bad] = "('x', (SELECT count(*) FROM t))"
+    with pytest.raises(colonnade.IntegrityError, match="datatype mismatch"):
+        connection.execute(statement.format(", ".join(rows)))
+    connection.execute("ROLLBACK")
+    connection.execute("PRAGMA bulk_load = off")
+    assert connection.execute("UPDATE sqlite_sequence SET seq = 30").rowcount == 1
+    connection.execute("ALTER TABLE t DROP COLUMN b")
+    assert connection.execute("SELECT * FROM t").fetchall() == [(12,)]
+    connection.close()
