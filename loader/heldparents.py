@@ -16,8 +16,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from colonnade.loader.codes import Codes, IntCoder, int_coder, joint_ranges
-from colonnade.loader.keysource import KeyRows, KeySource
-from colonnade.loader.lookup import SORTED_BYTES, BitMap, ByteMap, Lookup
+from colonnade.loader.keysource import KeyRows, KeySource, Segment
+from colonnade.loader.lookup import SORTED_BYTES, BitMap, ByteMap, Lookup, is_dense
+from colonnade.loader.presence import MUCH_SMALLER
 from colonnade.loader.presence_job import collect
 from colonnade.loader.stats import BITMAP, SORTED_MERGE, ConstraintStats, Counters
 from colonnade.loader.validate import conversion, foreign_key_of, source_of
@@ -26,11 +27,9 @@ from colonnade.sql.objects import ForeignKeyDef, Schema, TableDef, fold
 from colonnade.store.database import Store
 from colonnade.store.values import RowBatch
 
-FEW_PIECES = 4  # a table of so few is read again in no time
-_MUCH_SMALLER = 4  # a table with a parent of so many times its rows is held itself by the validator
-_FULL = (
-    0.99  # of the keys that there can be, where a parent is as good as gap-free, which proves a child unread
-)
+_FEW_PIECES = 4  # a table of so few is read again in no time
+# Of the keys that there can be, where a parent is as good as gap-free, which proves a child unread.
+_FULL = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +93,7 @@ class _Plan:
 
     constraint: Constraint
     source: KeySource
+    segments: Sequence[Segment]
     coder: IntCoder
     places: tuple[int, ...]
     ways: tuple[_Way, ...]
@@ -141,7 +141,7 @@ class HeldParents:
         self._waits = False
         child_rows = None
         if self._input_bytes is not None:
-            if self._input_bytes < FEW_PIECES * input_bytes or not input_bytes:
+            if self._input_bytes < _FEW_PIECES * input_bytes or not input_bytes:
                 return
             child_rows = rows * self._input_bytes // input_bytes
         found = schema()
@@ -150,14 +150,16 @@ class HeldParents:
         if not chosen:
             return
         self._thread = ThreadPoolExecutor(1, "colonnade-parents")
+        held = {}
         for plan, way in chosen:
             counters = self._stats.of(plan.constraint)
-            keys = [decode for segment in plan.source.segments() for decode in plan.source.read(segment)]
+            keys = [decode for segment in plan.segments for decode in plan.source.read(segment)]
             made = self._thread.submit(_made, plan.coder, keys, way, counters)
-            self.held[plan.constraint] = HeldParent(
+            held[plan.constraint] = HeldParent(
                 plan.coder, way.path, way.byte_count, plan.places, counters, made
             )
             counters.hold(way.byte_count)
+        self.held = held  # all at once: threads go through it
 
     def _plan(self, schema: Schema, key: ForeignKeyDef, child_rows: int | None) -> _Plan | None:
         parent, child = schema.table(key.parent), schema.table(self._definition.name)
@@ -170,13 +172,14 @@ class HeldParents:
         segments = [segment for segment in source.segments() if segment.row_count]
         coder = int_coder(joint_ranges(segments, len(key.columns)))
         count = sum(segment.row_count for segment in segments)
-        if coder is None or not count or (child_rows is not None and child_rows * _MUCH_SMALLER < count):
+        if coder is None or not count or (child_rows is not None and child_rows * MUCH_SMALLER < count):
             return None
         if len(key.columns) == 1 and count >= _FULL * coder.room:
             return None
         names = [fold(column.name) for column in child.columns]
         places = tuple(names.index(fold(column)) for column in key.columns)
-        return _Plan(foreign_key_of(child, key), source, coder, places, _ways(coder.room, count))
+        ways = _ways(coder.room, count)
+        return _Plan(foreign_key_of(child, key), source, segments, coder, places, ways)
 
     def look_up(self, batch: RowBatch) -> dict[Constraint, Present]:
         """The foreign keys that a batch of all columns keeps for certain. In any thread."""
@@ -209,7 +212,7 @@ def _ways(room: int, count: int) -> tuple[_Way, ...]:
     bits = _Way(room // 8 + 1, BITMAP, lambda: BitMap(room))
     in_order = _Way(SORTED_BYTES * count, SORTED_MERGE, None)
     least = bits if bits.byte_count <= in_order.byte_count else in_order
-    return (bytes_each, least) if room <= 16 * count + 65536 else (least,)
+    return (bytes_each, least) if is_dense(room, count) else (least,)
 
 
 def _that_fit(plans: Sequence[_Plan], room: int) -> list[tuple[_Plan, _Way]]:

@@ -47,9 +47,8 @@ if TYPE_CHECKING:
 Given = str | tuple[str, Any]
 
 _FULL_BYTES = TARGET_GROUP_BYTES / 2
-_LEAST_SHARE = (
-    1 / 16
-)  # of the room for a piece: however small pieces are, so many of them are under way in its place
+# Of the room for a piece: however small pieces are, so many of them are under way in its place.
+_LEAST_SHARE = 1 / 16
 EXAMPLES = 100  # violations that are named where not all of them are; the counts are exact all the same
 
 
@@ -287,7 +286,8 @@ class _Load:
     def _hold_parents(self, table: TableLoad, pieces: Sequence[Piece]) -> None:
         """All tables before this one, and so its parents, are settled."""
         if table.parents is not None:
-            rows, size = (sum(piece.batch.row_count for piece in pieces), sum(p.input_bytes for p in pieces))
+            rows = sum(piece.batch.row_count for piece in pieces)
+            size = sum(piece.input_bytes for piece in pieces)
             room = ValidateLimits(self.store.memory_limit).working_bytes
             table.parents.begin(lambda: self._schema(table.definition.schema), rows, size, room)
 

@@ -36,6 +36,11 @@ class ByteMap:
         return self.marks[codes]
 
 
+def is_dense(room: int, count: int) -> bool:
+    """Whether a byte for each of `room` possible codes, of which there are `count`, is not too many."""
+    return room <= 16 * count + 65536
+
+
 class BitMap:
     """One bit per possible code: an eighth of ByteMap's memory, twice its time."""
 

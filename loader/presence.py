@@ -22,7 +22,7 @@ from colonnade.loader.checking import Check
 from colonnade.loader.codes import HashCoder, IntCoder, IntRange, int_coder, joint_ranges
 from colonnade.loader.gapfree import is_inside, known_runs, merged, recounted_runs
 from colonnade.loader.keysource import NO_INTS, Segment
-from colonnade.loader.lookup import SORTED_BYTES, BitMap, ByteMap
+from colonnade.loader.lookup import SORTED_BYTES, BitMap, ByteMap, is_dense
 from colonnade.loader.presence_job import ForeignKey, Job, Tally, collect
 from colonnade.loader.presence_spill import check_spilled
 from colonnade.loader.stats import BITMAP, HASH, PROVEN, SORTED_MERGE
@@ -30,7 +30,7 @@ from colonnade.loader.stats import BITMAP, HASH, PROVEN, SORTED_MERGE
 if TYPE_CHECKING:
     from colonnade.loader.heldparents import HeldParent
 
-_MUCH_SMALLER = 4  # child rows times this are fewer than the parent's: hold the child
+MUCH_SMALLER = 4  # child rows times this are fewer than the parent's: hold the child
 
 
 def check_presence(check: Check, key: ForeignKey, held: HeldParent | None = None) -> None:
@@ -98,11 +98,11 @@ def _run(job: Job) -> None:
     parent_rows = sum(segment.row_count for segment in job.parents)
     child_rows = sum(segment.row_count for segment in job.children)
     if isinstance(coder, IntCoder):
-        if coder.room <= min(room, 16 * parent_rows + 65536):
+        if coder.room <= room and is_dense(coder.room, parent_rows):
             return _by_map(job, ByteMap(coder.room), coder.room)
         if coder.room // 8 <= min(room, SORTED_BYTES * parent_rows):
             return _by_map(job, BitMap(coder.room), coder.room // 8)
-    if child_rows * _MUCH_SMALLER < parent_rows and _by_child(job):
+    if child_rows * MUCH_SMALLER < parent_rows and _by_child(job):
         return None
     if _by_parent(job):
         return None

@@ -21,10 +21,8 @@ from colonnade.store.table import ColumnTable, RawRowGroup
 from colonnade.store.values import IntArray, StorageClass, from_python
 from colonnade.store.zonemap import ZoneMap
 
-_NULL, _INTEGER = (
-    int(StorageClass.NULL),
-    int(StorageClass.INTEGER),
-)  # the arithmetic of flags costs a microsecond
+# As integers: the arithmetic of flags costs a microsecond.
+_NULL, _INTEGER = int(StorageClass.NULL), int(StorageClass.INTEGER)
 _READ_ROWS = 4096  # rows held as Python objects at a time
 
 

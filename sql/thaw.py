@@ -163,9 +163,8 @@ class Thaw:
         found = self.find(probe.table, probe.columns, probe.collations, columns)
         self._need(probe.table, found)
         if probe.table is plan.table and plan.replaces:
-            if (
-                self._foreign_keys and plan.table.foreign_keys
-            ):  # parents of rows of the row part may be frozen
+            if self._foreign_keys and plan.table.foreign_keys:
+                # Parents of rows of the row part may be frozen.
                 hot = self.hot(probe.table, probe.columns, probe.collations, columns)
                 found = np.concatenate([found, hot])
             self._deleted(plan.table, found, counting=True)

@@ -345,7 +345,7 @@ class ChunkReader:
         return stored, directory[entry + 1], directory[entry + 2]
 
     def _checked(self, numbers: Sequence[int]) -> Iterator[Block]:
-        """The same, each when its turn comes."""
+        """Blocks of ascending number, decompressed and checked, each when its turn comes."""
         full = self._block_bytes(self.block_rows)
         for number in numbers:
             rows, expected = self.block_rows, full

@@ -46,7 +46,9 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[HeldParents]:
     begin: Callable[..., None] = HeldParents.begin
 
     def begin_and_wait(self: HeldParents, *args: Any) -> None:
+        before, known = self.held, dict(self.held)
         begin(self, *args)
+        assert before == known  # which a thread may be going through
         for parent in self.held.values():
             parent.lookup.exception()
         if self.held and self not in seen:
