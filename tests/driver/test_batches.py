@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 import colonnade
+from colonnade.loader.rows import Intake, RowShape
+from colonnade.sql.schema import read_schema
 from colonnade.store.table import ColumnTable
+from colonnade.store.values import Kind
 from tests.driver.twins import outcome, same, typed
 
 ROWS = 200
@@ -437,6 +440,22 @@ def test_autoincrement_and_defaults_go_on_where_they_were() -> None:
         sides.both(lambda c: c.execute("DELETE FROM a WHERE id >= 500"))
     sides.both(lambda c: c.connection.rollback())
     sides.check("a", "n", "sqlite_sequence")
+    sides.close()
+
+
+@pytest.mark.parametrize("last", ["1995-01-31", "1995-02-30", "soon", None, 7])
+def test_dates_wait_for_one_another_in_four_bytes_and_come_back_as_written(last: Any) -> None:
+    sides = Sides("", script="CREATE TABLE t(id INTEGER PRIMARY KEY, a, b TEXT, c NUMERIC);")
+    days = [f"199{n % 7}-{n % 12 + 1:02}-{n % 28 + 1:02}" for n in range(9000)]
+    sides.fill("t", [(n, day, day, day) for n, day in enumerate(days[:200])], column=True)
+    sides.start = [side.total_changes for side in sides.sides]
+    rows = [(n, day, day, day) for n, day in enumerate(days, 1000)]
+    definition = read_schema(sides.ours._session.db).tables["t"]
+    shape = RowShape(definition, None, lambda _place, value: value)
+    waiting = shape.chunk(sides.ours._session.db, rows[:8000], lambda row: row, Intake(4)).columns()
+    assert [column.kind for column in waiting] == [Kind.INTEGER, Kind.DATE, Kind.DATE, Kind.DATE]
+    sides.many("INSERT INTO t VALUES (?, ?, ?, ?)", [*rows, (99_999, last, last, last)])
+    sides.check("t")
     sides.close()
 
 
