@@ -1,7 +1,9 @@
 """The cache of scans: opened chunks that hold their values, within a byte limit.
 
 What it holds is narrowed, 1 to 4 bytes for most values (see `encodings.narrowed`), of long texts the decoded ones. What
-it saves is SQLite's reading, the checksums, the codec and the unpacking.
+it saves is SQLite's reading, the checksums, the codec and the unpacking. A column comes in when it is asked for again,
+as in the 2Q algorithm (Johnson and Shasha 1994): many a program asks once, and memory that is new to a process costs as
+much as decoding into it, where what a scan drops serves for its next row group.
 """
 
 from __future__ import annotations
@@ -27,13 +29,23 @@ class ColumnCache:
     def __init__(self) -> None:
         self.bytes = 0
         self._columns: OrderedDict[_Column, dict[int, ChunkReader]] = OrderedDict()
+        self._asked: set[_Column] = set()
         self._wide: set[_Column] = set()
 
-    def use(self, key: str, column_ids: list[int]) -> None:
-        """A scan is going to read these columns of a table."""
+    def use(self, key: str, column_ids: list[int], *, again: bool = False) -> set[int]:
+        """A scan is going to read these columns of a table; returns those whose chunks it shall put.
+
+        again  another scan will follow soon
+        """
+        wanted = set()
         for column_id in column_ids:
-            self._columns.setdefault((key, column_id), {})
-            self._columns.move_to_end((key, column_id))
+            name = key, column_id
+            if again or name in self._asked:
+                wanted.add(column_id)
+                self._columns.setdefault(name, {})
+                self._columns.move_to_end(name)
+            self._asked.add(name)
+        return wanted
 
     def get(self, key: str, group_id: int, column_id: int) -> ChunkReader | None:
         """A chunk that was put."""
@@ -82,6 +94,8 @@ class ColumnCache:
     def forget(self, key: str, group_id: int | None = None) -> int:
         """Drops everything about one table, or about one of its row groups; returns its bytes."""
         before = self.bytes
+        if group_id is None:
+            self._asked = {name for name in self._asked if name[0] != key}
         for name in [name for name in self._columns if name[0] == key]:
             chunks = self._columns[name]
             for each in [group_id] if group_id is not None else list(chunks):
@@ -92,4 +106,5 @@ class ColumnCache:
     def clear(self) -> None:
         self._columns.clear()
         self._wide.clear()
+        self._asked.clear()
         self.bytes = 0

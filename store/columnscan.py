@@ -52,6 +52,7 @@ def scan_columns(
     filters: Sequence[RowFilter] = (),
     checkpoint: Callable[[], None] = _nothing,
     threads: int | None = None,
+    again: bool = False,
 ) -> ColumnScan:
     """The rows of a table that pass all filters, in ascending rowid order, with the columns asked for.
 
@@ -60,12 +61,14 @@ def scan_columns(
     filters     in the order given; see RowFilter
     checkpoint  called at least every 50 ms from this thread while workers are waited for; may raise
     threads     that decode and filter; None: see `cores`; 1: this one
+    again       what is read will soon be read again: the cache is to keep it now
     Memory      a few decoded row groups (a quarter of the memory limit, but at least one), and the rows of the row
                 part that pass
     Raises      Corrupt, OperationalError if a ROLLBACK took away what was to be read, and what filters and
                 checkpoint raise
     """
-    return ColumnScan(table, column_ids, conditions, filters, checkpoint, threads or query_threads())
+    workers = threads or query_threads()
+    return ColumnScan(table, column_ids, conditions, filters, checkpoint, workers, again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,7 @@ class ColumnScan(Iterator[RowBatch]):
         filters: Sequence[RowFilter],
         checkpoint: Callable[[], None],
         threads: int,
+        again: bool,
     ) -> None:
         self._open = False
         self._batches: Iterator[RowBatch] = iter(())
@@ -142,7 +146,7 @@ class ColumnScan(Iterator[RowBatch]):
         try:
             hot = _row_part(table, wish, checkpoint)
             self._hot = hot.batch
-            self._chunks = _Chunks(table, wish)
+            self._chunks = _Chunks(table, wish, again)
             clusters = _clusters(pieces)
             parts = [hot.upto(cluster.first, cluster.last) for cluster in clusters]
             clusters, parts = self._put_together(clusters, parts, threads)
@@ -259,12 +263,12 @@ def _that_may_match(
 class _Chunks:
     """The chunks of a scan: out of the connection's cache, or out of the file and then into it."""
 
-    def __init__(self, table: ColumnTable, wish: Wish) -> None:
+    def __init__(self, table: ColumnTable, wish: Wish, again: bool) -> None:
         self._table, self._epoch = table, table.store.epoch
         self._file = table.store.pager.read_many(table.names)
         self._scanned = [*wish.filtered(), *wish.others(rowids=False)]
         self.columns = len(self._scanned)
-        table.store.cache.columns.use(table.names.key, self._scanned)
+        self._kept = table.store.cache.columns.use(table.names.key, self._scanned, again=again)
         self._known = table.store.cache.columns
 
     def form(self, group: RowGroupInfo) -> tuple[object, ...] | None:
@@ -299,7 +303,11 @@ class _Chunks:
         """A row group was read."""
         table, group = self._table, source.group
         table.counters.blocks_decoded += source.blocks_decoded
-        own = {i: chunk for i, chunk in source.opened.items() if table.added.chunk(group, i) is None}
+        own = {
+            column_id: chunk
+            for column_id, chunk in source.opened.items()
+            if column_id in self._kept and table.added.chunk(group, column_id) is None
+        }
         if own and table.store.epoch == self._epoch:
             table.store.cache.keep_columns(table.names.key, group.group_id, own, self._scanned)
 

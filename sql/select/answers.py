@@ -102,7 +102,7 @@ def _bound(context: Context, text: str, parameters: Sequence[Any] | Mapping[str,
         own = {name for (name,) in db.execute("SELECT name FROM pragma_function_list WHERE NOT builtin")}
         if own & (binder.functions - _OWN_FUNCTIONS):
             raise NotVectorizable("a function of the program's own")
-    return Run(context.store, Values(parameters, Ask(db)), context.checkpoint), query
+    return Run(context.store, Values(parameters, Ask(db)), context.checkpoint, binder.tables), query
 
 
 @lru_cache(maxsize=512)

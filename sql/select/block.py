@@ -22,7 +22,7 @@ from colonnade.sql.select.keys import Matches, matches
 from colonnade.sql.select.outer import outer_join
 from colonnade.sql.select.pool import in_order
 from colonnade.sql.select.query import Block, Source, block_is_settled, rows_are_settled
-from colonnade.sql.select.reading import KeyFilter, Reader, gathered_up, key_filter
+from colonnade.sql.select.reading import KeyFilter, gathered_up, key_filter
 from colonnade.sql.select.relation import Frame, Relation
 from colonnade.sql.select.rules.asked import AskedElsewhere
 from colonnade.sql.select.terms import (
@@ -158,9 +158,7 @@ class BlockRun:
     def _frame(self, source: Source, filters: Sequence[Term], keys: Sequence[KeyFilter]) -> Frame:
         needed = self._needed[source.number]
         if source.query is None:
-            reader = Reader(
-                self._run.store, source, needed, filters, keys, self._values, self._run.checkpoint
-            )
+            reader = self._run.reader(source, needed, filters, keys)
             return reader.frame(self._run.row_count(source), self._run.charge)
         frame = self._run.frame_of(source.query)
         relation = Relation.of(source.number, frame)
@@ -333,16 +331,8 @@ class BlockRun:
         """The rows of a lone table as they are read."""
         conditions, number = self._conditions, self._block.sources[0].number
         keys = [limit for limit in self._limits.keys if limit.column.source == number]
-        reader = Reader(
-            self._run.store,
-            self._block.sources[0],
-            self._needed[number],
-            conditions.single.get(number, []),
-            keys,
-            self._values,
-            self._run.checkpoint,
-        )
-        return reader.batches()
+        filters = conditions.single.get(number, [])
+        return self._run.reader(self._block.sources[0], self._needed[number], filters, keys).batches()
 
     def _determined(self, columns: set[Column]) -> list[Column]:
         """Columns without an aggregate that have one value in each group. Raises NotVectorizable for others."""

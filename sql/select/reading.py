@@ -109,6 +109,7 @@ class Reader:
     wanted   columns to give
     filters  conditions on this source alone
     keys     see KeyFilter
+    again    the query reads the table in another place too
     """
 
     def __init__(
@@ -120,11 +121,12 @@ class Reader:
         keys: Sequence[KeyFilter],
         values: Values,
         checkpoint: Callable[[], None],
+        again: bool,
     ) -> None:
         assert source.table is not None
         self._store, self._definition = store, source.table
         self._wanted, self._filters, self._keys = list(wanted), list(filters), list(keys)
-        self._values, self._checkpoint = values, checkpoint
+        self._values, self._checkpoint, self._again = values, checkpoint, again
 
     def batches(self) -> Iterator[BatchRows]:
         """The rows that pass, in the order of rowids, some at a time."""
@@ -152,7 +154,7 @@ class Reader:
         if table is None or self._filters or self._keys:
             return None
         ids = [self._id(table, column) for column in self._wanted]
-        scan = scan_columns(table, ids, checkpoint=self._checkpoint)
+        scan = scan_columns(table, ids, checkpoint=self._checkpoint, again=self._again)
         # Rows of several row groups and of the row part may come in one batch. The row part has days as texts, and
         # decimals as integers or reals.
         if not all(map(_of_one_class, scan.kinds())):
@@ -196,8 +198,9 @@ class Reader:
     ) -> Iterator[BatchRows]:
         ids = [self._id(table, column) for column in wanted]
         conditions = self._conditions(table)
+        checkpoint, again = self._checkpoint, self._again
         for batch in scan_columns(
-            table, ids, conditions=conditions, filters=filters, checkpoint=self._checkpoint
+            table, ids, conditions=conditions, filters=filters, checkpoint=checkpoint, again=again
         ):
             yield _rows(wanted, ids, batch)
 

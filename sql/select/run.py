@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from colonnade.sql.objects import TableDef
 from colonnade.sql.select.block import BlockRun
 from colonnade.sql.select.express import Values, evaluate
 from colonnade.sql.select.keys import Groups, grouped
@@ -33,11 +35,15 @@ class Run:
     checkpoint  to be called now and then; raises to stop the query
     """
 
-    def __init__(self, store: Store, values: Values, checkpoint: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, values: Values, checkpoint: Callable[[], None], tables: Sequence[TableDef]
+    ) -> None:
+        """tables: one for each place of the query that reads it"""
         self.store, self.values, self.checkpoint = store, values, checkpoint
         self.subqueries = Subqueries(self)
         self._frames: dict[int, Frame] = {}
         self._counts: dict[str, int] = {}
+        self._read = Counter((table.schema, table.name) for table in tables)
         self._room = _KEPT_LIMITS * store.memory_limit
 
     def charge(self, size: int) -> None:
@@ -45,6 +51,14 @@ class Run:
         self._room -= size
         if self._room < 0:
             raise NotVectorizable("more rows than may be kept in memory")
+
+    def reader(
+        self, source: Source, wanted: Sequence[Column], filters: Sequence[Term], keys: Sequence[KeyFilter]
+    ) -> Reader:
+        """What reads a source that is a table: columns `wanted` of the rows that pass the others."""
+        assert source.table is not None
+        again = self._read[source.table.schema, source.table.name] > 1
+        return Reader(self.store, source, wanted, filters, keys, self.values, self.checkpoint, again)
 
     # --- what is asked more than once ----------------------------------------------------------------------
 
@@ -101,8 +115,7 @@ class Run:
         if len(items) < len(block.items) or block.sources[0].table is None:
             return None
         columns = list(dict.fromkeys(items))
-        reader = Reader(self.store, block.sources[0], columns, (), (), self.values, self.checkpoint)
-        rows = reader.straight()
+        rows = self.reader(block.sources[0], columns, (), ()).straight()
         if rows is None:
             return None
         return (tuple(batch.vectors[item] for item in items) for batch in rows)

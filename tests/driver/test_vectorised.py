@@ -269,6 +269,26 @@ def test_each_kind_of_vector_becomes_the_values_of_sqlite(db: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("sql", "reads"),
+    [
+        ("SELECT sum(a), sum(c) FROM t", [6, 6, 0]),
+        ("SELECT sum(a), (SELECT sum(c) FROM t WHERE a > 1) FROM t", [6, 0, 0]),
+    ],
+)
+def test_columns_are_kept_in_memory_once_they_are_asked_for_again(
+    db: Any, sql: str, reads: list[int]
+) -> None:
+    """A query that reads a table in two places is going to ask again."""
+    counters, found, before = db.store.table("t").counters, [], taken(db)
+    for _ in reads:
+        start = counters.chunks_read
+        db.execute(sql).fetchall()
+        found.append(counters.chunks_read - start)
+    assert found == reads
+    assert taken(db) == before + len(reads)
+
+
 def test_row_factory_text_factory_and_converters_do_their_work(db: Any, tmp_path: Path) -> None:
     db.row_factory = colonnade.Row
     row = db.execute("SELECT b AS name, count(*) AS n FROM t GROUP BY b").fetchone()

@@ -291,7 +291,7 @@ def test_kinds_are_known_before_anything_is_decoded(table: ColumnTable) -> None:
 
 def test_what_was_scanned_is_not_read_again(table: ColumnTable) -> None:
     cache, counters = table.store.cache, table.store.pager.counters.of(table.names.key)
-    first = rows_of(scan_columns(table, (1, 2, 3)))
+    first = rows_of(scan_columns(table, (1, 2, 3), again=True))
     before = counters.copy()
     assert rows_of(scan_columns(table, (1, 2, 3), threads=2)) == first
     assert (counters - before).chunks_read == 0
@@ -300,6 +300,20 @@ def test_what_was_scanned_is_not_read_again(table: ColumnTable) -> None:
     assert cache.columns.bytes == 0
     assert rows_of(scan_columns(table, (1, 2, 3))) == first
     assert (counters - before).chunks_read == 9
+
+
+def test_what_is_asked_for_once_is_not_kept(table: ColumnTable) -> None:
+    cache, counters = table.store.cache, table.store.pager.counters.of(table.names.key)
+    before, found = counters.copy(), []
+    for _ in range(3):
+        assert len(rows_of(scan_columns(table, (1, 3)))) == 30_000
+        found.append(((counters - before).chunks_read, cache.columns.bytes > 0))
+    assert found == [(6, False), (12, True), (12, True)]
+    rows_of(scan_columns(table, (2, 3)))  # the one for the first time
+    assert (counters - before).chunks_read == 15
+    rows_of(scan_columns(table, (2, 3)))
+    rows_of(scan_columns(table, (2, 3)))
+    assert (counters - before).chunks_read == 18
 
 
 def test_the_cache_of_scans_keeps_to_its_share_and_makes_room(store: Store) -> None:
@@ -314,7 +328,7 @@ def test_the_cache_of_scans_keeps_to_its_share_and_makes_room(store: Store) -> N
 
     def chunks_read(column_id: int) -> int:
         before = counters.copy()
-        assert len(rows_of(scan_columns(table, (column_id,)))) == 30_000
+        assert len(rows_of(scan_columns(table, (column_id,), again=True))) == 30_000
         return (counters - before).chunks_read
 
     assert [chunks_read(1), chunks_read(1), chunks_read(1)] == [3, 1, 1]  # going round does not empty it
@@ -329,10 +343,10 @@ def test_another_connections_row_groups_are_not_taken_for_those_in_the_cache(tab
     other = Store(apsw.Connection(db.filename), memory_limit=1 << 22)
     theirs = other.table("t")
     assert theirs is not None
-    assert len(rows_of(scan_columns(theirs, (2,)))) == 30_000
+    assert len(rows_of(scan_columns(theirs, (2,), again=True))) == 30_000
     db.execute("BEGIN")
     put(table, [50_000], *(from_python([value]) for value in (50_000, 1, "mine")))
-    assert rows_of(scan_columns(table, (3, 2)))[-1] == ("mine", 1)
+    assert rows_of(scan_columns(table, (3, 2), again=True))[-1] == ("mine", 1)
     db.execute("ROLLBACK")
     put(theirs, [50_000], *(from_python([value]) for value in (50_000, 2, "theirs")))
     theirs.settle_last()
@@ -383,7 +397,7 @@ def test_any_table_gives_what_sqlite_gives(
     table.thaw(np.array(sorted(thawed), np.int64))
     a, b, c = table.column_ids[-3:]
     expected = store.db.execute("SELECT rowid, b, a FROM t WHERE c >= ? ORDER BY rowid", (bound,)).fetchall()
-    for _ in range(2):  # out of the file, and out of what was kept
+    for _ in range(3):  # out of the file, with and without keeping what was read, and out of what was kept
         scan = scan_columns(table, (b, 0, a), filters=(at_least(c, bound),), threads=threads)
         assert list(map(repr, rows_of(scan, rowids=True))) == list(map(repr, expected))
     assert (
@@ -415,7 +429,7 @@ def test_row_groups_at_hand_are_one_piece_of_work(table: ColumnTable) -> None:
     expected = [(i, ("one", "two", "three")[i % 3]) for i in range(1, 30_001)]
 
     def sizes(*filters: RowFilter, threads: int = 2) -> list[int]:
-        batches = list(scan_columns(table, (0, 1, 3), filters=filters, threads=threads))
+        batches = list(scan_columns(table, (0, 1, 3), filters=filters, threads=threads, again=True))
         rows = rows_of(batches, rowids=True)
         passed = [(i, i, word) for i, word in expected if not filters or i >= 9_990]
         assert rows == passed
@@ -431,7 +445,7 @@ def test_row_groups_at_hand_are_one_piece_of_work(table: ColumnTable) -> None:
 
 def test_row_groups_at_hand_are_apart_where_memory_is_short(table: ColumnTable) -> None:
     for expected in ([10_000, 10_000], [20_000, 9_999]):
-        assert [batch.row_count for batch in scan_columns(table, (2,), threads=2)][:2] == expected
+        assert [batch.row_count for batch in scan_columns(table, (2,), threads=2, again=True)][:2] == expected
     table.store.memory_limit = 1_000_000
     assert [batch.row_count for batch in scan_columns(table, (2,), threads=2)][:2] == [10_000, 10_000]
 
@@ -447,7 +461,7 @@ def test_row_groups_of_other_kinds_stay_apart(store: Store) -> None:
     table.settle_last()
     rows = [(value,) for values in columns for value in values]
     for expected in ([*[99] * 6, 98, 1], [198, 99, 99, 198, 98, 1]):
-        batches = list(scan_columns(table, (2,)))
+        batches = list(scan_columns(table, (2,), again=True))
         assert [batch.row_count for batch in batches] == expected
         assert rows_of(batches) == rows
 
@@ -463,7 +477,7 @@ def test_wide_columns_take_the_room_that_is_left_and_go_first(store: Store) -> N
 
     def chunks_read(*column_ids: int) -> int:
         before = counters.copy()
-        assert len(rows_of(scan_columns(table, column_ids))) == 30_000
+        assert len(rows_of(scan_columns(table, column_ids, again=True))) == 30_000
         return (counters - before).chunks_read
 
     store.memory_limit = 2_000_000  # two thirds for scans: room for two chunks of texts and three of numbers
