@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from colonnade.store.errors import Corrupt
 from colonnade.store.format import CODEC_SNAPPY, CODEC_ZSTD
+from colonnade.store.memory import pool
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -42,7 +43,7 @@ class Codec:
         """The content. Raises Corrupt unless it has `size` bytes."""
         self.check_size(data, size)
         try:
-            return memoryview(self.arrow.decompress(data, decompressed_size=size))
+            return memoryview(self.arrow.decompress(data, decompressed_size=size, memory_pool=pool()))
         except (OSError, MemoryError) as error:
             raise Corrupt(f"column chunk: {error}") from None
 

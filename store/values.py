@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from colonnade.store.memory import pool
 from colonnade.store.rawtext import RawText, text_value
 
 SQLiteValue = None | int | float | str | bytes
@@ -86,7 +87,7 @@ class Column:
 
     def take(self, positions: IntArray) -> Column:
         """The values at `positions`, (n,) int64, in their order; repeats allowed."""
-        return Column(self.kind, self.data.take(pa.array(positions)))
+        return Column(self.kind, pc.take(self.data, pa.array(positions), memory_pool=pool()))
 
     @property
     def null_count(self) -> int:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from colonnade.sql.isotext import narrow_text
 from colonnade.store.encodings.base import empty
+from colonnade.store.memory import pool
 from colonnade.store.values import (
     EXACT_INT,
     INT64_MAX,
@@ -130,14 +131,17 @@ _PLAIN = {pa.int64(): np.int64, pa.float64(): np.float64, pa.int32(): np.int32, 
 
 
 def _picked(data: pa.Array, places: pa.Array) -> pa.Array:
-    """data.take(places), of numbers without NULL in half of the time."""
+    """data.take(places), of numbers without NULL in half of the time, of which some become NULL in a fifth."""
     dtype = _PLAIN.get(data.type)
-    if dtype is None or data.null_count or places.null_count or not len(data):
-        return data.take(places)
+    if dtype is None or data.null_count or places.offset or not len(data):
+        return pc.take(data, places, memory_pool=pool())
+    validity = None
+    if places.null_count:
+        validity, places = places.buffers()[0], places.fill_null(0)
     values = np.frombuffer(data.buffers()[1], dtype)[data.offset : data.offset + len(data)]
     picked = empty(len(places), dtype)
     values.take(places.to_numpy(), out=picked, mode="clip")
-    return pa.Array.from_buffers(data.type, len(picked), [None, pa.py_buffer(picked)])
+    return pa.Array.from_buffers(data.type, len(picked), [validity, pa.py_buffer(picked)])
 
 
 def _taken(vector: Vector, places: pa.Array) -> pa.Array:
@@ -349,7 +353,7 @@ def concat(vectors: Sequence[Vector]) -> Vector:
 
 
 def _one(chunked: pa.ChunkedArray) -> pa.Array:
-    found = chunked.combine_chunks()
+    found = chunked.combine_chunks(memory_pool=pool())
     if isinstance(found, pa.ChunkedArray):
         if found.num_chunks > 1:
             raise NotVectorizable("more than 2 GB of text in one column")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.store.errors import Corrupt
+from colonnade.store.memory import pool
 from colonnade.store.values import IntArray, Kind, SQLiteValue
 
 if TYPE_CHECKING:
@@ -106,13 +107,13 @@ def row_total(blocks: Blocks) -> int:
 
 
 def empty(count: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """An array for decoded values, in memory of Arrow's pool.
+    """An array for decoded values, in memory of an Arrow pool.
 
     Writing to pages that are new to the process costs ten times what decoding into them does, and for arrays of this
     size numpy has new ones each time, where Arrow's pool keeps those that were given back.
     """
     kind = np.dtype(dtype)
-    return np.frombuffer(pa.allocate_buffer(count * kind.itemsize), kind)
+    return np.frombuffer(pa.allocate_buffer(count * kind.itemsize, memory_pool=pool()), kind)
 
 
 def cut(blocks: Blocks, values: npt.NDArray[Any]) -> Iterator[tuple[Block, npt.NDArray[Any]]]:

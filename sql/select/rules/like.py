@@ -21,6 +21,7 @@ from colonnade.store.values import IntArray
 
 _BLOCK = 1 << 18  # bytes looked at together, so that they stay in the processor's cache
 _SAMPLE = 1 << 12
+_FEW = 8  # of so many texts one has the first part: copying those is quicker than to look at all again
 _CASE = np.uint8(0x20)  # what tells a small ASCII letter from a capital
 
 
@@ -42,9 +43,8 @@ def like(data: pa.Array, parts: Sequence[str]) -> Any:
     parts = [part.lower() for part in parts]
     if not any(parts[1:-1]) or not len(data):
         return _at_the_ends(data, parts)
-    raw, offsets = bytes_and_offsets(data)
     found = np.zeros(len(data), bool)
-    found[_rows(raw, offsets.astype(np.int64), [part.encode() for part in parts])] = True
+    found[_rows(data, [part.encode() for part in parts])] = True
     matching = pa.array(found)
     return (
         matching
@@ -66,8 +66,10 @@ def _at_the_ends(data: pa.Array, parts: Sequence[str]) -> Any:
     return pc.and_(pc.and_(pc.starts_with(folded, first), pc.ends_with(folded, last)), long_enough)
 
 
-def _rows(raw: ByteArray, offsets: IntArray, parts: Sequence[bytes]) -> IntArray:
+def _rows(data: pa.Array, parts: Sequence[bytes]) -> IntArray:
     """The texts that match, by number, where at least one part stands between the first and the last."""
+    raw, narrow = bytes_and_offsets(data)
+    offsets = narrow.astype(np.int64)
     first, *inner, last = parts
     begins, ends = offsets[:-1], offsets[1:]
     one, *more = [part for part in inner if part]
@@ -77,6 +79,8 @@ def _rows(raw: ByteArray, offsets: IntArray, parts: Sequence[bytes]) -> IntArray
     starts, rows = starts[inside], rows[inside]
     earliest = np.diff(rows, prepend=-1) > 0
     rows, at = rows[earliest], starts[earliest] + len(one)
+    if more and 0 < _FEW * len(rows) < len(data):  # the other parts are looked for in these alone
+        return rows[_rows(data.take(pa.array(rows)), parts)]
     for part in more:
         starts = _occurrences(raw, int(offsets[0]), int(offsets[-1]), part)
         places = np.searchsorted(starts, at)
