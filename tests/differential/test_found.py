@@ -910,3 +910,19 @@ def test_the_parents_of_rows_that_are_replaced_are_seen_while_violations_are_cou
         *(Step("freeze", name, "main", "freeze") for name in frozen),
         *(write, "SELECT * FROM c", "SELECT * FROM r", "PRAGMA foreign_key_check"),
     )
+
+
+@pytest.mark.parametrize("index", ["c(lower(b))", "c(b) WHERE b <> ''"])
+def test_the_parents_of_rows_that_no_key_of_columns_finds_are_seen_too(index: str) -> None:
+    assert_equal(
+        "CREATE TABLE p(a INTEGER PRIMARY KEY, b)",
+        "CREATE TABLE c(a INTEGER PRIMARY KEY, b, e INTEGER REFERENCES p)",
+        f"CREATE UNIQUE INDEX i ON {index}",
+        "INSERT INTO p VALUES(1, 1), (2, 2), (3, 3), (4, 4)",
+        "INSERT INTO c VALUES(1, 'a', 1), (2, 'b', 2)",
+        Step("freeze", "p", "main", "freeze"),
+        "REPLACE INTO c VALUES(3, 'a', 98), (4, 'c', 99), (5, 'b', 3), (6, 'c', 4)",
+        "REPLACE INTO c VALUES(7, 'x', 97), (8, 'a', 4)",
+        "REPLACE INTO c VALUES(5, 'b', 1), (6, 'd', 2)",
+        *("SELECT * FROM c", "PRAGMA foreign_key_check"),
+    )

@@ -136,3 +136,11 @@ def test_a_subquery_that_joins_has_no_order_either(sql: str) -> None:
     with pytest.raises(NotVectorizable):
         vectorised(database, sql)
     database.close()
+
+
+def test_abs_leaves_the_sign_of_zero() -> None:
+    table = (
+        "CREATE TABLE u(r REAL, n NUMERIC, i INTEGER)",
+        "INSERT INTO u VALUES(0.0, 0.5, -1), (-2.5, -3, -4)",
+    )
+    assert_equal("SELECT abs(r * i), abs(r), abs(n), abs(i), abs(n * i), abs(r * i) || '' FROM u", *table)

@@ -149,7 +149,9 @@ def _abs(operands: Operands) -> Vector:
             raise NotVectorizable("abs() of the least integer")
         return Vector(Kind.INTEGER, pc.abs(data))
     whole = None if operand.stored else lambda: operand.whole
-    return Vector(operand.kind, pc.abs(operand.data), whole)
+    # -0.0, which is not below 0, stays as it is (sqlite.org/lang_corefunc.html; func.c, absFunc).
+    below = pc.less(operand.data, 0.0)
+    return Vector(operand.kind, pc.if_else(below, pc.negate(operand.data), operand.data), whole)
 
 
 RULES: dict[str, Callable[[Operands], Vector]] = {
