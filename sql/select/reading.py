@@ -64,8 +64,10 @@ class KeyFilter:
     def test(self, vector: Vector) -> BoolArray | None:
         """The rows that may be of use; None: all, or no look was possible."""
         if self.present is not None and vector.kind is Kind.INTEGER and not vector.truth:
-            values = vector.data.fill_null(self.low - 1) if vector.data.null_count else vector.data
-            return _among(values.to_numpy(), self.low, self.present)
+            if vector.data.null_count:
+                filled = vector.data.fill_null(self.low).to_numpy()
+                return _among(filled, self.low, self.present) & vector.valid()
+            return _among(vector.data.to_numpy(), self.low, self.present)
         if self.keys is not None and vector.kind is Kind.TEXT:
             data = vector.data
             if pa.types.is_dictionary(data.type):

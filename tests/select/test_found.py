@@ -144,3 +144,9 @@ def test_abs_leaves_the_sign_of_zero() -> None:
         "INSERT INTO u VALUES(0.0, 0.5, -1), (-2.5, -3, -4)",
     )
     assert_equal("SELECT abs(r * i), abs(r), abs(n), abs(i), abs(n * i), abs(r * i) || '' FROM u", *table)
+
+
+def test_keys_may_be_the_least_integer_beside_null() -> None:
+    table = "CREATE TABLE u(a INTEGER, b INTEGER, c TEXT)"
+    rows = f"INSERT INTO u VALUES(1, {-(2**63)}, 'x'), (2, NULL, 'y'), (3, 5, 'x')"
+    assert_equal("SELECT y.a FROM u x JOIN u y ON x.b = y.b WHERE x.a < 2", table, rows)
