@@ -310,9 +310,10 @@ class _Planner:
 
     def _probes(self, places: dict[str, int], defaults: dict[str, int], replaces: bool) -> tuple[Probe, ...]:
         """One for each key whose columns all have a place; in a new row any other column is NULL."""
-        own = self.table.is_column or (replaces and self._has_column_parents())
-        if replaces and self.table.odd_keys and self._has_column_parents():
+        counted = replaces and self._has_column_parents()
+        if counted and self.table.odd_keys:
             raise NotThawable("rows replaced that an index on expressions, or on some rows, finds")
+        own = self.table.is_column or counted
         found = []
         alias, inserts = fold(self.table.rowid_alias or "rowid"), self.statement.insert is not None
         for names, key in self._key_columns():

@@ -11,7 +11,6 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -56,9 +55,9 @@ def _choose_allocator() -> None:
     os.environ.setdefault("JE_ARROW_MALLOC_CONF", "narenas:2")
     import pyarrow as pa  # after the environment that it and numpy read
 
-    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
-        with suppress(NotImplementedError):  # not in every build of pyarrow
-            pa.set_memory_pool(pa.jemalloc_memory_pool())
+    from colonnade.store.memory import pool
+
+    pa.set_memory_pool(pool())
 
 
 class _NoPandas:

@@ -131,7 +131,7 @@ _PLAIN = {pa.int64(): np.int64, pa.float64(): np.float64, pa.int32(): np.int32, 
 
 
 def _picked(data: pa.Array, places: pa.Array) -> pa.Array:
-    """data.take(places), of numbers without NULL in half of the time, of which some become NULL in a fifth."""
+    """data.take(places), of numbers without NULL in half of the time, of which some become NULL in a third."""
     dtype = _PLAIN.get(data.type)
     if dtype is None or data.null_count or places.offset or not len(data):
         return pc.take(data, places, memory_pool=pool())
