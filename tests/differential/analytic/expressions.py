@@ -163,13 +163,18 @@ class Maker:
 
     def _divided(self, depth: int, whole: bool, tame: bool) -> Expr:
         left = self.number(depth - 1, whole=whole, tame=tame)
-        divisor = self.r.choice(
-            (self.text.value(self.r.choice((2, 3, 7, 0, 2.0, 10))), self.number(0, whole=True, tame=tame).sql)
+        constant = self.r.choice((2, 3, 7, 0, 2.0, 10))
+        right = self.r.choice(
+            (
+                Expr(self.text.value(constant), "real" if isinstance(constant, float) else "int"),
+                self.number(0, whole=True, tame=tame),
+            )
         )
         self.text.kinds.add("division")
+        family = _wider(left, right)
         if self.r.random() < 0.4:
-            return Expr(f"({left.sql} % {divisor})", left.family, left.tame)
-        return Expr(f"{left.sql} / {divisor}", "real" if left.family == "real" else "int", left.tame)
+            return Expr(f"({left.sql} % {right.sql})", family, left.tame)
+        return Expr(f"{left.sql} / {right.sql}", family, left.tame)
 
     def _scalar(self, depth: int, whole: bool, tame: bool) -> Expr:
         inner = self.number(depth - 1, whole=whole, tame=tame)
