@@ -25,6 +25,7 @@ from colonnade.store.database import Store
 from colonnade.store.keycode import COLLATIONS, KeySpec
 from colonnade.store.keyindex import BOUND_BYTES
 from colonnade.store.keyprobe import unindexed_groups
+from colonnade.store.pager import RowGroupInfo
 from colonnade.store.table import ColumnTable
 
 _WORTH_ROWS = 10_000  # what reads less is not worth a word
@@ -113,7 +114,8 @@ class _Look:
             spec = self._spec(columns, self._collations(columns))
             if spec is None:
                 continue
-            rows = sum(group.live_count for group in unindexed_groups(self.table, spec))
+            groups = unindexed_groups(self.table, spec)
+            rows = sum(group.live_count for group in groups)
             counted = sum(
                 self._counted(child, foreign.columns, "unindexed_rows", foreign.parent)
                 for child, foreign in children
@@ -130,8 +132,19 @@ class _Look:
                 counted or rows,
                 f"no index answers for {rows:,} keys ({', '.join(columns)}) in row groups: batches of {names} whose"
                 f" keys may be among them read them{so_far}",
-                "a key of integers would have one; in row format (PRAGMA storage_format = row) SQLite's own is asked",
+                self._how_to_index(groups, spec),
             )
+
+    def _how_to_index(self, groups: Sequence[RowGroupInfo], spec: KeySpec) -> str:
+        assert self.table is not None
+        every, ranges = self.table.groups(), self.table.group_ranges(spec)
+        others = {every[position].group_id for position in ranges.others}
+        if not others.intersection(group.group_id for group in groups):
+            return "these rows had a key twice when they were stored: loaded anew without those rejected they have one"
+        return (
+            "a key of integers would have one; loaded into row format (PRAGMA storage_format = row first) SQLite's own"
+            " is asked"
+        )
 
     # --- the order of rows -----------------------------------------------------------------------------
 

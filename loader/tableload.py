@@ -32,7 +32,7 @@ from colonnade.loader.writer import TableWriter, given_columns
 from colonnade.sql.checks import RowProblem
 from colonnade.sql.objects import TableDef, fold
 from colonnade.store.database import Store
-from colonnade.store.values import IntArray, RowBatch, sorted_distinct, to_python
+from colonnade.store.values import IntArray, RowBatch, SQLiteValue, sorted_distinct, to_python
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,22 +166,22 @@ class TableLoad:
 
     def row_error(self, piece: Piece, row: int, problem: RowProblem) -> LoadError:
         """What to tell the user about a row that SQLite would refuse."""
-        value = self.value_of(piece, row, problem)
+        values = self.values_of(piece, row, problem.columns)
+        given = {
+            name: value for name, value in zip(problem.columns, values, strict=True) if value is not None
+        }
         return LoadError(
             problem.message,
             path=piece.rows.provenance.path,
             line=line_of(piece.rows.provenance, row),
-            column=problem.constraint if value is not None else None,
-            value=value,
+            column=", ".join(given) or None,
+            value=", ".join(map(str, given.values())) if given else None,
         )
 
-    def value_of(self, piece: Piece, row: int, problem: RowProblem) -> str | None:
-        """The value that breaks a constraint of one column, as text; None for a CHECK or a NULL."""
-        for column, values in zip(self.definition.columns, piece.rows.batch.columns, strict=True):
-            if fold(column.name) == fold(problem.constraint):
-                value = to_python(values.slice(row, 1))[0]
-                return None if value is None else str(value)
-        return None
+    def values_of(self, piece: Piece, row: int, names: Sequence[str]) -> tuple[SQLiteValue, ...]:
+        """The values of columns in one row of a piece."""
+        columns = [piece.rows.batch.columns[self.definition.column_position(name)] for name in names]
+        return tuple(to_python(column.slice(row, 1))[0] for column in columns)
 
 
 @dataclass(slots=True)
@@ -229,8 +229,8 @@ class BadRows:
                     None,
                     where.path,
                     line_of(where, row),
-                    (problem.constraint,),
-                    (table.value_of(piece, row, problem),),
+                    problem.columns,
+                    table.values_of(piece, row, problem.columns),
                     None,
                     problem.message,
                 )

@@ -98,7 +98,8 @@ class Violation:
         named = ""
         if self.kind in (PRIMARY_KEY, UNIQUE, FOREIGN_KEY) and not self.constraint.startswith(self.kind):
             named = f": {self.constraint}"
-        return f"{where}{row}: {self.message}{named} ({key}{missing})"
+        given = f" ({key}{missing})" if self.columns else ""
+        return f"{where}{row}: {self.message}{named}{given}"
 
 
 def _short(value: SQLiteValue) -> str:

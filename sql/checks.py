@@ -5,8 +5,9 @@ The constraints that need other rows (keys, foreign keys) are the loader's. Mess
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import apsw
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.sql.batchtable import batch_table
-from colonnade.sql.objects import CheckDef, ColumnDef, TableDef
+from colonnade.sql.objects import CheckDef, ColumnDef, TableDef, fold
 from colonnade.sql.predicates import compile_check
 from colonnade.sql.tokens import Kind as TokenKind
 from colonnade.sql.tokens import Token, quote, tokens, unquote
@@ -48,12 +49,14 @@ class RowProblem:
     constraint  the column's name; for a CHECK what SQLite calls it
     message     what SQLite says about such a row
     rows        (n,) int64, their positions in the batch, ascending; never empty
+    columns     the columns whose values break it
     """
 
     kind: str
     constraint: str
     message: str
     rows: IntArray
+    columns: tuple[str, ...]
 
     @property
     def row(self) -> int:
@@ -94,9 +97,19 @@ def row_problems(db: apsw.Connection, table: TableDef, batch: RowBatch) -> list[
     return problems
 
 
-def _problem(kind: str, constraint: str, message: str, rows: BoolArray) -> list[RowProblem]:
+def _problem(
+    kind: str,
+    constraint: str,
+    message: str,
+    rows: BoolArray,
+    columns: Callable[[], tuple[str, ...]] | None = None,
+) -> list[RowProblem]:
+    """columns: asked where there are such rows; None: the constraint is a column's."""
     found = np.flatnonzero(rows)
-    return [RowProblem(kind, constraint, message, found.astype(np.int64))] if len(found) else []
+    if not len(found):
+        return []
+    names = (constraint,) if columns is None else columns()
+    return [RowProblem(kind, constraint, message, found.astype(np.int64), names)]
 
 
 def _rowid_mismatch(table: TableDef, batch: RowBatch) -> list[RowProblem]:
@@ -205,8 +218,15 @@ def _checks(db: apsw.Connection, table: TableDef, batch: RowBatch) -> list[RowPr
         failing = None if compiled is None else compiled(batch)
         known = None if failing is None else failing.to_numpy(zero_copy_only=False)
         rows = _ask_sqlite(db, table, batch, check.expr) if known is None else known
-        problems += _problem(CHECK, check.label, f"CHECK constraint failed: {check.label}", rows)
+        message = f"CHECK constraint failed: {check.label}"
+        problems += _problem(CHECK, check.label, message, rows, partial(_named_in, check, table))
     return problems
+
+
+def _named_in(check: CheckDef, table: TableDef) -> tuple[str, ...]:
+    """The columns whose names are in a CHECK, in the order of the table."""
+    names = {fold(token.name) for token in tokens(check.expr) if token.is_name}
+    return tuple(column.name for column in table.columns if fold(column.name) in names)
 
 
 def _with_rowids(table: TableDef, batch: RowBatch) -> RowBatch:

@@ -147,6 +147,25 @@ def test_a_parent_for_whose_keys_no_index_answers(load: Load, tmp_path: Path) ->
     connection.close()
 
 
+def test_integers_without_an_index_are_told_why_they_have_none(tmp_path: Path) -> None:
+    ids = [*range(0, 2 * ROWS, 2), 8]
+    children = pa.table({"n": [1, 2], "p": [0, 2]})
+    options = LoadOptions(on_violation="quarantine")
+    connection = colonnade.connect(str(tmp_path / "t.db"))
+    parents = ("p", pa.table({"id": ids, "v": ["x"] * len(ids)}))
+    assert connection.load(parents, ("c", children), script=TWO, options=options).committed
+    (found,) = [row for row in connection.execute("PRAGMA advise") if "no index" in row[2]]
+    assert found[3].startswith("these rows had a key twice when they were stored")
+    # Loaded anew they have one:
+    rows = connection.execute("SELECT * FROM p").fetch_arrow_table()
+    assert connection.load(("q", rows), script=TWO.split(";")[0].replace("p(", "q(")).committed
+    connection.execute("DROP TABLE c")
+    connection.execute("DROP TABLE p")
+    connection.execute("CREATE TABLE c(n INTEGER, p INTEGER REFERENCES q)")
+    assert [row for row in connection.execute("PRAGMA advise") if "no index" in row[2]] == []
+    connection.close()
+
+
 def test_a_table_whose_own_keys_have_no_index_is_told_of_once_batches_have_read_them(
     load: Load, tmp_path: Path
 ) -> None:

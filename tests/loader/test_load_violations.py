@@ -160,3 +160,54 @@ def test_text_in_a_number_column_is_kept_and_counted_or_refused(dirty: Path, tmp
     connection.close()
     with pytest.raises(LoadError, match=r"part\.tbl:40: column p_size: value 'big'"):
         load(dirty, tmp_path / "u.db", "abort", types="strict")
+
+
+_CHECKED = """CREATE TABLE t (
+    id INTEGER PRIMARY KEY, total DECIMAL CHECK (total >= 0), low INT, high INT, name TEXT NOT NULL,
+    CHECK (low <= "HIGH")
+)"""
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Callable[..., LoadReport]:
+    """Loads lines into a table with CHECKs."""
+
+    def load_lines(mode: str, *lines: str) -> LoadReport:
+        (tmp_path / "t.csv").write_text("\n".join(["id,total,low,high,name", *lines]) + "\n")
+        connection = colonnade.connect(str(tmp_path / "t.db"))
+        options = LoadOptions(on_violation=mode, null="")  # type: ignore[arg-type]
+        try:
+            return load_files(connection.store, [str(tmp_path / "t.csv")], options, script=_CHECKED)
+        finally:
+            connection.close()
+
+    return load_lines
+
+
+def test_a_row_that_breaks_a_check_is_told_with_the_values_that_the_check_reads(
+    checked: Callable[..., LoadReport], tmp_path: Path
+) -> None:
+    report = checked("report", "1,2,3,4,a", "2,-5,1,2,b", "3,1,9,2,c", "4,1,1,1,", "5,1")
+    told = {violation.describe().replace(f"{tmp_path}/", "") for violation in report.violations}
+    assert told == {
+        "t.csv:3: t: CHECK constraint failed: total >= 0 (total = -5)",
+        't.csv:4: t: CHECK constraint failed: low <= "HIGH" (low = 9, high = 2)',
+        "t.csv:5: t: NOT NULL constraint failed: t.name (name = NULL)",
+        "t.csv:6: t: expected 5 columns, got 2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("2,-5,1,2,b", "column total: value '-5': CHECK constraint failed: total >= 0"),
+        ("3,1,9,2,c", "column low, high: value '9, 2': CHECK constraint failed: low <= \"HIGH\""),
+        ("4,1,1,1,", "NOT NULL constraint failed: t.name"),
+    ],
+)
+def test_a_load_that_a_check_ends_names_line_column_and_value(
+    checked: Callable[..., LoadReport], tmp_path: Path, line: str, what: str
+) -> None:
+    with pytest.raises(LoadError) as caught:
+        checked("abort", "1,2,3,4,a", line)
+    assert str(caught.value) == f"{tmp_path}/t.csv:3: {what}"
