@@ -261,7 +261,7 @@ def violations(report: LoadReport) -> Html:
 
 
 def _where(source: str | None, line: int | None) -> str:
-    return "" if source is None else source if line is None else f"{source}:{line:,}"
+    return "" if source is None else source if line is None else f"{source}:{line}"
 
 
 def _value(value: SQLiteValue) -> str:
