@@ -7,7 +7,7 @@ from typing import Any
 
 import apsw
 
-from colonnade.sql.tokens import Kind, tokens
+from colonnade.sql.tokens import Kind, tokens, whole_number
 from colonnade.types import PrepareProtocol, adapt
 
 _PREFIX = 1  # of ?5, :name, @name and $name
@@ -22,7 +22,7 @@ def expanded(text: str, parameters: Any) -> str:
             continue
         name = token.text[_PREFIX:]
         if token.text[0] == "?":
-            number = int(name) if name else largest + 1
+            number = whole_number(name) if name else largest + 1
         else:
             number = numbers.setdefault(token.text, largest + 1)
         largest = max(largest, number)

@@ -16,6 +16,7 @@ from typing import Any
 
 import apsw
 
+from colonnade.sql.tokens import whole_number
 from colonnade.store.database import Store
 from colonnade.store.plan import ROWID, Plan, Term
 from colonnade.store.prune import DOWNWARD, UPWARD, Op
@@ -166,7 +167,7 @@ def _gives_first_rows(text: str, kind: str) -> bool:
     limit = _LIMIT.search(text)
     if limit is None or _MANY_FIRST.search(text):
         return False
-    if limit[1].isdecimal() and int(limit[1]) > _MOST_FIRST:
+    if limit[1].isdecimal() and whole_number(limit[1]) > _MOST_FIRST:
         return False
     where = _WHERE.search(text)
     conditions = 0 if where is None else 1 + len(_AND.findall(text, where.end()))
@@ -176,5 +177,10 @@ def _gives_first_rows(text: str, kind: str) -> bool:
 def _is_short(text: str, values: Sequence[Any] | Mapping[str, Any]) -> bool:
     given: Iterable[Any] = values.values() if isinstance(values, Mapping) else values
     numbers = [value for value in given if isinstance(value, int)]
-    numbers += [int(number) for number in _NUMBER.findall(text)] if len(numbers) < 2 else []
+    numbers += [_integer(number) for number in _NUMBER.findall(text)] if len(numbers) < 2 else []
     return len(numbers) > 1 and max(numbers) - min(numbers) <= _FEW_ROWS
+
+
+def _integer(text: str) -> int:
+    number = whole_number(text.lstrip("-"))
+    return -number if text[0] == "-" else number

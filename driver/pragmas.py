@@ -6,6 +6,7 @@ What a PRAGMA needs of the loader and the column side is imported when it is ask
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +14,7 @@ import apsw
 
 from colonnade.callbacks import coded
 from colonnade.sql.statement import Pragma
-from colonnade.sql.tokens import quote
+from colonnade.sql.tokens import quote, whole_number
 from colonnade.store.errors import Error, OperationalError, ProgrammingError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Answer(NamedTuple):
 
 Own = Callable[["Session", Pragma], Answer | None]
 
+_DIGITS = re.compile(r"0[xX]([0-9a-fA-F]+)|[0-9]+")
 _SWITCH = {
     **dict.fromkeys(("on", "1", "true", "yes"), True),
     **dict.fromkeys(("off", "0", "false", "no"), False),
@@ -36,9 +38,13 @@ _SWITCH = {
 
 
 def is_on(value: str) -> bool:
-    """What SQLite makes of a value that is on or off (sqlite.org/pragma.html); numbers count too."""
-    word = value.lower()
-    return _SWITCH.get(word, False) or (word.isdecimal() and int(word) % 256 != 0)
+    """What SQLite makes of a value that is on or off (sqlite.org/pragma.html); a number at its start counts, and is 0
+    where it has more than 31 bits."""
+    digits = _DIGITS.match(value)
+    if digits is None:
+        return _SWITCH.get(value.lower(), False)
+    number = int(digits[1], 16) if digits[1] else whole_number(digits[0])
+    return 0 < number < 1 << 31
 
 
 _FORMATS = ("auto", "row", "column")
@@ -71,7 +77,7 @@ def _batch_size(session: Session, pragma: Pragma) -> Answer | None:
         return Answer(("batch_size",), [(session.store.batch_size,)])
     if not pragma.value.isdecimal():
         raise OperationalError(f"PRAGMA batch_size takes a number of rows, or 0, not {pragma.value!r}")
-    session.store.batch_size = int(pragma.value)
+    session.store.batch_size = whole_number(pragma.value)
     return None
 
 

@@ -102,7 +102,10 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ProgrammingError(f"{text!r} is no size; write 64MB or 1GB")
-    return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
+    size = float(match[1]) * _SIZE_UNITS[match[2].lower()]
+    if size >= 1 << 63:
+        raise ProgrammingError(f"{text!r} is more than there can be")
+    return int(size)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from colonnade.sql.tokens import Kind, Reader, Token
+from colonnade.sql.tokens import Kind, Reader, Token, whole_number
 
 _SHORT_CHARACTERS = 2_000  # an INSERT's VALUES of at most this length are read token by token
 
@@ -192,6 +192,8 @@ _VARIABLE = r"(?:\?\d*|[:@$][A-Za-z0-9_$]+)"
 _ONE_ROW = re.compile(
     rf"VALUES\s*\(\s*({_VARIABLE}(?:\s*,\s*{_VARIABLE})*)\s*\)\s*(?=;|\Z|RETURNING\b|ON\b)", re.I
 )
+# That SQLite takes where it is not built for more (sqlite.org/limits.html, section 9).
+_MOST_PARAMETERS = 32766
 _ONE_ROW_END = re.compile(r"\s*(?:;|\Z)")
 
 
@@ -207,7 +209,9 @@ def _row_params(text: str, start: int) -> tuple[int | str, ...] | None:
         if variable[0] != "?":
             params.append(variable[1:])
             continue
-        number = int(variable[1:]) if len(variable) > 1 else highest + 1
+        number = whole_number(variable[1:]) if len(variable) > 1 else highest + 1
+        if not 0 < number <= _MOST_PARAMETERS:
+            return None  # SQLite says what is wrong with it
         highest = max(highest, number)
         params.append(number - 1)
     return tuple(params) if len({type(param) for param in params}) == 1 else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from colonnade.sql.tokens import Kind, Reader
+from colonnade.sql.tokens import Kind, Reader, whole_number
 from colonnade.store.values import INT64_MAX, INT64_MIN
 
 Key = int | str  # place or name of a parameter
@@ -65,7 +65,7 @@ def _bound(operator: str, reader: Reader, place: int) -> Bound | None:
         return None
     if text[0] != "?":
         return Bound(operator, text[1:])
-    return Bound(operator, int(text[1:]) - 1) if text[1:].isdigit() else None
+    return Bound(operator, whole_number(text[1:]) - 1) if text[1:].isdigit() else None
 
 
 def rowid_range(bounds: Sequence[Bound], params: Sequence[Any] | Mapping[str, Any]) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator
 
 from colonnade.sql.objects import fold
 from colonnade.sql.statement import Insert, Statement
-from colonnade.sql.tokens import Kind, Reader, quote, tokens
+from colonnade.sql.tokens import Kind, Reader, quote, tokens, whole_number
 from colonnade.sql.volatile import has_subquery
 
 _OWN = '"colonnade rows"'
@@ -232,7 +232,7 @@ def _numbers(text: str) -> Iterator[tuple[int, int, int]]:
         if token.text == "?":
             number = highest + 1
         elif token.text[0] == "?":
-            number = int(token.text[1:])
+            number = whole_number(token.text[1:])
         else:
             number = names.setdefault(token.text, highest + 1)
         highest = max(highest, number)

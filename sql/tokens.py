@@ -174,6 +174,18 @@ def unquote(text: str) -> str:
     return text[1:-1] if first == "[" else text
 
 
+def whole_number(digits: str) -> int:
+    """What decimal digits stand for; beyond 64 bits some number beyond them.
+
+    SQLite reads any number of digits, where int() refuses more than a few thousand (sys.set_int_max_str_digits).
+    """
+    significant = digits.lstrip("0")
+    return int(significant or "0") if len(significant) <= _MOST_DIGITS else 10**_MOST_DIGITS
+
+
+_MOST_DIGITS = 20  # of numbers of 64 bits
+
+
 def quote(name: str) -> str:
     """`name` as a quoted identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -126,7 +126,7 @@ class Twin:
             return ()
         self._db.execute("SAVEPOINT made")
         try:
-            self._db.execute(text, (None,) * highest_parameter(text), can_cache=False)
+            self._db.execute(text, self._nulls(text), can_cache=False)
             rows: list[Any] = self._db.execute(f"PRAGMA table_info({quote(made.name)})").fetchall()
         except apsw.Error:
             return ()
@@ -149,6 +149,11 @@ class Twin:
         if isinstance(error, apsw.AuthError):
             raise error
 
+    def _nulls(self, text: str) -> tuple[None, ...]:
+        """A value for each parameter; a text with a number that SQLite does not take is not prepared at all."""
+        most = self._db.limit(apsw.SQLITE_LIMIT_VARIABLE_NUMBER)
+        return (None,) * min(highest_parameter(text), most)
+
     def _prepare(self, text: str, note: Callable[[apsw.Cursor], None]) -> apsw.Error | None:
         def stop(cursor: apsw.Cursor, _sql: str, _bindings: object) -> bool:
             note(cursor)
@@ -157,7 +162,7 @@ class Twin:
         cursor = self._db.cursor()
         cursor.exec_trace = stop
         try:
-            cursor.execute(text, (None,) * highest_parameter(text), can_cache=False)
+            cursor.execute(text, self._nulls(text), can_cache=False)
         except apsw.ExecTraceAbort:
             return None
         except apsw.Error as error:

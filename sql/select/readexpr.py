@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from colonnade.sql.select import tree
 from colonnade.sql.select.vector import NotVectorizable
-from colonnade.sql.tokens import Kind, Token, tokens
+from colonnade.sql.tokens import Kind, Token, tokens, whole_number
 
 if TYPE_CHECKING:
     from colonnade.sql.select.tree import Select
@@ -92,6 +92,7 @@ _FRAMES = frozenset({"ROWS", "RANGE", "GROUPS"})
 _WINDOW_WORDS = _FRAMES | {"PARTITION", "ORDER"}
 _DEEPEST = 40  # parentheses within parentheses: some 12 frames of Python each
 _INT64 = 1 << 63
+_SURE_DIGITS = 17  # that SQLite and Python read as the same number
 
 
 class Expressions:
@@ -302,15 +303,16 @@ class Expressions:
         if text[:2] in ("0x", "0X"):
             raise NotVectorizable("a hexadecimal number")
         if text.isdigit():
-            value = -int(text) if negative else int(text)
-            return value if -_INT64 <= value < _INT64 else float(value)
-        if len(text.strip("0.")) > 17:
-            raise NotVectorizable("a number of so many digits")  # which SQLite may round in another way
-        return -float(text) if negative else float(text)
+            value = -whole_number(text) if negative else whole_number(text)
+            if -_INT64 <= value < _INT64:
+                return value
+        elif len(text.strip("0.")) <= _SURE_DIGITS:
+            return -float(text) if negative else float(text)
+        raise NotVectorizable("a number of so many digits")  # which SQLite may round in another way
 
     def _parameter(self, text: str) -> tree.Node:
         if text[0] == "?":
-            number = int(text[1:]) if len(text) > 1 else self.parameters + 1
+            number = whole_number(text[1:]) if len(text) > 1 else self.parameters + 1
             name = None
         else:
             number = self._named.setdefault(text, self.parameters + 1)
@@ -408,7 +410,9 @@ class Expressions:
             return 0
         if self.token.kind is not Kind.NUMBER or not self.token.text.isdigit():
             raise NotVectorizable("a bound of a frame that is no number")
-        distance = int(self.token.text)
+        distance = whole_number(self.token.text)
+        if distance >= _INT64:
+            raise NotVectorizable("a bound of a frame that is no number")
         self._at += 1
         if self.take("PRECEDING"):
             return -distance

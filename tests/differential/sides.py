@@ -174,7 +174,8 @@ class Reference(_Side):
         if not step.parameters:
             self._prepare(step.sql)
         for row in step.parameters:
-            self.db.execute(step.sql, row).fetchall()
+            # What is in the cache may have been prepared while PRAGMA defer_foreign_keys was on, and goes by it.
+            self.db.execute(step.sql, row, can_cache=False).fetchall()
             count += self.db.changes()
         return {"rows": [], "names": (), "rowcount": count, "lastrowid": None}
 
