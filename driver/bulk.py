@@ -47,8 +47,9 @@ class Bulk:
 
     @property
     def active(self) -> bool:
-        load = self._load
-        return bool(self.batches.running) or (load is not None and (load.enabled or load.pending))
+        """Whether a statement may have to do with it; none has in row format, where no table takes bulk loads."""
+        takes = self.enabled and self._session.storage_format != "row"
+        return takes or self.pending or bool(self.batches.running)
 
     def switch(self, on: bool) -> None:
         """PRAGMA bulk_load = on, or off: all that is owed is validated first, and if that fails it stays on.

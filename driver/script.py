@@ -63,6 +63,7 @@ class Feed:
     text   a part of the script that starts `line` - 1 lines behind its start
     at     where in it the next statement starts
     ended  whether there is no more behind it
+    head   that of the INSERTs right before, where bulk load does not take them; else empty
     """
 
     def __init__(self, blocks: Iterable[str]) -> None:
@@ -71,6 +72,7 @@ class Feed:
         self.at = 0
         self.line = 1
         self.ended = False
+        self.head = ""
         self._counted = 0, 0  # an offset in the text, and the lines in front of it
 
     def more(self) -> bool:

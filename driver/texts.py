@@ -77,7 +77,13 @@ class Texts:
         """
         feed.ensure(_LEAST)
         head = literals.head(feed.text, feed.at)
-        if head is None or not literals.is_run(feed.text, head):
+        known, feed.head = feed.head, ""
+        if head is None:
+            return False
+        if head.text == known:  # nothing has run since but INSERTs with it
+            feed.head = known
+            return False
+        if not literals.is_run(feed.text, head):
             return False
         reading = _Reading(self._session.db, feed, head)
         part = reading.part()
@@ -85,7 +91,7 @@ class Texts:
             return False
         insert = self._taken(head, len(part.columns))
         if insert is None:
-            feed.at = reading.start
+            feed.at, feed.head = reading.start, head.text
             return False
         if self._session.db.in_transaction:
             self._append(insert, part, reading.parts())

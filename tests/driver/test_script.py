@@ -16,6 +16,7 @@ import pytest
 
 import colonnade
 from colonnade import script
+from colonnade.sql import literalscan
 from tests.driver.twins import connect
 
 SETTINGS = {
@@ -265,6 +266,31 @@ def test_a_long_list_of_rows_is_read_as_columns_and_all_or_nothing() -> None:
     assert db.execute("PRAGMA storage_report(t)").fetchone()[1] == "column"
 
 
+@pytest.mark.parametrize(("storage_format", "most"), [("row", 0), ("auto", 6)])
+def test_statements_that_bulk_load_does_not_take_are_not_read_ahead_each_time(
+    storage_format: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned = []
+    scan = literalscan.scan
+    monkeypatch.setattr(literalscan, "scan", lambda *args, **more: scanned.append(1) or scan(*args, **more))
+    db = connect(colonnade, ":memory:")
+    db.execute(f"PRAGMA storage_format = {storage_format}")
+    db.execute("PRAGMA bulk_load = on")
+    inserts = "".join(f"INSERT INTO t VALUES({n}, 'v{n}');" for n in range(500))
+    # Of the same head, but into a table that bulk load takes; then into one that it does not take again.
+    again = f"DROP TABLE t; CREATE TABLE t(a INTEGER PRIMARY KEY, b); {inserts} DELETE FROM t WHERE a > 99;"
+    other = f"ALTER TABLE t RENAME TO u; CREATE TABLE t(a PRIMARY KEY, b) WITHOUT ROWID; {inserts}"
+    for text in (f"CREATE TABLE t(a PRIMARY KEY, b) WITHOUT ROWID; {inserts}", again, other):
+        db.executescript(f"BEGIN; {text} COMMIT;")
+    assert len(scanned) <= most
+    assert db.execute("SELECT (SELECT count(*) FROM t), count(*), max(b) FROM u").fetchone() == (
+        500,
+        100,
+        "v99",
+    )
+    assert db._plain is (storage_format == "row")
+
+
 def test_hooks_see_the_statements_of_a_script_and_no_others() -> None:
     text = "CREATE TABLE t(a); INSERT INTO t VALUES(1); PRAGMA user_version = 3;"
     text += "SAVEPOINT s; RELEASE s; SELECT * FROM t;"
@@ -281,6 +307,7 @@ def test_hooks_see_the_statements_of_a_script_and_no_others() -> None:
 MEASURE = """
 import resource, sys, colonnade
 from colonnade import script
+from colonnade.sql import literalscan
 db = colonnade.connect(sys.argv[1], isolation_level=None)
 if sys.argv[2] == "bulk":
     db.execute("PRAGMA bulk_load = on")
