@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -65,12 +66,13 @@ def answer(context: Context, text: str, parameters: Sequence[Any] | Mapping[str,
     Names and declared types of the columns are not told: SQLite knows them from preparing the text.
     Raises NotVectorizable: SQLite has to answer it. Nothing was changed.
     """
-    run, query = _bound(context, text, parameters)
-    straight = run.straight(query)
-    if straight is not None:
-        return Answer(len(query.blocks[0].items), straight)
-    vectors = run.query(query)
-    return Answer(len(vectors), _batches(vectors))
+    with _not_too_deep():
+        run, query = _bound(context, text, parameters)
+        straight = run.straight(query)
+        if straight is not None:
+            return Answer(len(query.blocks[0].items), straight)
+        vectors = run.query(query)
+        return Answer(len(vectors), _batches(vectors))
 
 
 def answer_to_write(
@@ -81,14 +83,29 @@ def answer_to_write(
 
     loops  where the rows are to come in the order in which SQLite gives them: what it does for a join; None: in any
     """
-    run, query = _bound(context, text, parameters)
-    streamed = run.straight(query) or run.streamed(query)
-    if streamed is not None:
-        return Answer(len(query.blocks[0].items), streamed)
-    if loops is not None:
-        order_by_loops(query, loops)
-    vectors = run.query(query, settled=loops is not None)
-    return Answer(len(vectors), _batches(vectors))
+    with _not_too_deep():
+        run, query = _bound(context, text, parameters)
+        streamed = run.straight(query) or run.streamed(query)
+        if streamed is not None:
+            return Answer(len(query.blocks[0].items), _each(streamed))
+        if loops is not None:
+            order_by_loops(query, loops)
+        vectors = run.query(query, settled=loops is not None)
+        return Answer(len(vectors), _batches(vectors))
+
+
+@contextmanager
+def _not_too_deep() -> Iterator[None]:
+    """SQLite takes expressions 1,000 operators deep, of which Python has too many calls for each."""
+    try:
+        yield
+    except RecursionError:
+        raise NotVectorizable("an expression of that depth") from None
+
+
+def _each(batches: Iterator[tuple[Vector, ...]]) -> Iterator[tuple[Vector, ...]]:
+    with _not_too_deep():
+        yield from batches
 
 
 def _bound(context: Context, text: str, parameters: Sequence[Any] | Mapping[str, Any]) -> tuple[Run, Query]:
@@ -108,10 +125,8 @@ def _bound(context: Context, text: str, parameters: Sequence[Any] | Mapping[str,
 @lru_cache(maxsize=512)
 def parsed(text: str) -> tree.Select:
     """The tree of a text. Raises NotVectorizable."""
-    try:
+    with _not_too_deep():
         return parse_select(text)
-    except RecursionError:
-        raise NotVectorizable("an expression of that depth") from None
 
 
 def _batches(vectors: Sequence[Vector]) -> Iterator[tuple[Vector, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from colonnade.sql.affinity import Affinity, affinity_of
@@ -67,6 +68,38 @@ def comparison_collation(left: Term, right: Term) -> str:
     return left.collation or right.collation or "BINARY"
 
 
+def _chained(node: tree.Binary) -> list[tree.Node]:
+    """What one operator joins: a AND b AND c is ((a AND b) AND c), and may be longer than Python calls deep."""
+    parts: list[tree.Node] = []
+    left: tree.Node = node
+    while isinstance(left, tree.Binary) and left.op == node.op:
+        parts.append(left.right)
+        left = left.left
+    return [left, *reversed(parts)]
+
+
+def _as_list(terms: Sequence[Term]) -> Term | None:
+    """a = 1 OR a = 2 OR … as a IN (1, 2, …), which they are with the same conversions; None for anything else."""
+    first = terms[0]
+    items: list[Term] = []
+    for term in terms:
+        same = (
+            isinstance(term, Op) and isinstance(first, Op) and term.name == "=" and term.extra == first.extra
+        )
+        if not same or term.parts[0] != first.parts[0] or not isinstance(term.parts[1], Constant | Parameter):
+            return None
+        items.append(term.parts[1])
+    return Op("in", (first.parts[0], *items), extra=terms[0].extra)  # type: ignore[attr-defined]
+
+
+def _joined(name: str, terms: Sequence[Term]) -> Term:
+    """Terms under AND or OR, in a tree that is as low as can be."""
+    if len(terms) == 1:
+        return terms[0]
+    half = (len(terms) + 1) // 2
+    return Op(name, (_joined(name, terms[:half]), _joined(name, terms[half:])))
+
+
 class Terms:
     """Binds expressions in a scope."""
 
@@ -103,7 +136,9 @@ class Terms:
 
     def _binary(self, node: tree.Binary) -> Term:
         if node.op in ("AND", "OR"):
-            return Op(node.op.lower(), (self.term(node.left), self.term(node.right)))
+            terms = [self.term(part) for part in _chained(node)]
+            listed = _as_list(terms) if node.op == "OR" else None
+            return _joined(node.op.lower(), terms) if listed is None else listed
         left, right = self.term(node.left), self.term(node.right)
         if node.op in COMPARISONS:
             return self.compare(node.op, left, right)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from colonnade.sql.select.rules import RULES
 from colonnade.sql.select.rules.asked import Ask
 from colonnade.sql.select.rules.base import Operands
+from colonnade.sql.select.rules.listed import Listed
 from colonnade.sql.select.terms import (
     Aggregate,
     Column,
@@ -44,11 +45,13 @@ class Values:
     parameters  bound values
     ask         SQLite itself, for functions without a rule
     folded      operations on constants alone, with their values
+    listed      INs of constants alone, with these
     """
 
     parameters: Sequence[Any] | Mapping[str, Any]
     ask: Ask
     folded: dict[Term, Vector] = field(default_factory=dict)
+    listed: dict[Op, Listed] = field(default_factory=dict)
 
     def of(self, parameter: Parameter) -> Vector:
         """A bound value. Raises NotVectorizable where SQLite has to say what is wrong with it."""
@@ -129,19 +132,30 @@ def evaluate(term: Term, rows: Rows, values: Values) -> Vector:
 
 
 def _operation(term: Op, rows: Rows, values: Values) -> Vector:
-    vectors = [evaluate(part, rows, values) for part in term.operands]
+    listed = _listed(term, values) if term.name == "in" else None
+    parts = term.operands if listed is None else term.operands[:1]
+    vectors = [evaluate(part, rows, values) for part in parts]
     rule: Callable[[Operands], Vector] | None = RULES.get(term.name)
     fixed = all(vector.constant for vector in vectors)
     count = 1 if fixed else rows.count
     if fixed:
         vectors = [spread(vector, 1) for vector in vectors]
-    operands = Operands(term, vectors, count, values.ask)
+    operands = Operands(term, vectors, count, values.ask, listed)
     try:
         found = values.ask(operands) if rule is None else rule(operands)
     except pa.ArrowInvalid as error:  # an overflow, which SQLite answers with a REAL or an error
         raise NotVectorizable(str(error)) from None
     found = spread(found, count)
     return constant_of(found) if fixed else found
+
+
+def _listed(term: Op, values: Values) -> Listed | None:
+    """The operands of an IN behind the first, if all are constants."""
+    found = values.listed.get(term)
+    if found is None and all(isinstance(part, Constant | Parameter) for part in term.operands[1:]):
+        items = [evaluate(part, BatchRows(1, {}), values) for part in term.operands[1:]]
+        found = values.listed[term] = Listed(items)
+    return found
 
 
 def is_fixed(term: Term) -> bool:

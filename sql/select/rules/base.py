@@ -9,6 +9,7 @@ from colonnade.sql.select.vector import Vector
 
 if TYPE_CHECKING:
     from colonnade.sql.select.rules.asked import Ask
+    from colonnade.sql.select.rules.listed import Listed
     from colonnade.sql.select.terms import Op
 
 
@@ -19,9 +20,11 @@ class Operands:
     vectors  one each; never all of them constants
     count    rows
     ask      for what a rule leaves to SQLite
+    listed   the operands of an IN behind the first, where all are constants: then they are not among the vectors
     """
 
     term: Op
     vectors: list[Vector]
     count: int
     ask: Ask
+    listed: Listed | None = None

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.sql.select.rules.base import Operands
+from colonnade.sql.select.rules.listed import Listed, Wanted
 from colonnade.sql.select.vector import (
     NUMBERS,
     TEXTS,
@@ -206,29 +207,31 @@ def _is_not(operands: Operands) -> Vector:
 def _in(operands: Operands) -> Vector:
     """Any of the equalities; NULL where none is true and a NULL is among the values."""
     operand, *items = operands.vectors
-    count, rule = operands.count, operands.term.extra
+    count, rule, listed = operands.count, operands.term.extra, operands.listed
     if operand.kind is Kind.NULL:
         return truth(pa.nulls(count, pa.bool_()))
-    found = _in_texts(operand, items, rule)
-    if found is None:
-        found = pa.array(np.zeros(count, bool))
-        for item in items:
-            found = pc.or_kleene(found, compare("=", operand, item, rule, count))
+    if listed is not None:
+        items = list(listed.items)
+        wanted = _wanted(operand, listed, rule)
+        if wanted is not None:
+            return truth(wanted.among(operand))
+    found = pa.array(np.zeros(count, bool))
+    for item in items:
+        found = pc.or_kleene(found, compare("=", operand, item, rule, count))
     return truth(found)
 
 
-def _in_texts(operand: Vector, items: list[Vector], rule: Rule) -> Any:
-    """The same for a text among constants that are texts, by one look-up; None for anything else."""
-    if operand.constant or operand.kind is not Kind.TEXT or rule[2] != "BINARY":
+def _wanted(operand: Vector, listed: Listed, rule: Rule) -> Wanted | None:
+    """What to look for in a column; None where items must be compared, or where it would have to be converted."""
+    to_left, to_right, collation = rule
+    is_text = operand.kind in TEXTS
+    if (
+        operand.constant
+        or to_left == ("numeric" if is_text else "text")
+        or (is_text and collation != "BINARY")
+    ):
         return None
-    if "numeric" in rule[:2] or not all(item.constant and item.kind is Kind.TEXT for item in items):
-        return None
-    wanted = pa.array([item.value() for item in items], pa.string())
-    data = operand.data
-    if pa.types.is_dictionary(data.type):
-        return pc.is_in(data.dictionary, wanted).take(data.indices)
-    found = pc.is_in(data, wanted)
-    return pc.if_else(data.is_valid(), found, pa.scalar(None, pa.bool_())) if data.null_count else found
+    return listed.wanted(operand.kind, lambda item: _applied(item, operand, to_right))
 
 
 RULES: dict[str, Callable[[Operands], Vector]] = {

@@ -338,9 +338,14 @@ class Maker:
     def _listed(self, depth: int) -> str:
         self.text.kinds.add("IN list")
         left = self.column("int", "text", "date") if self.r.random() < 0.85 else self.anything(depth - 1)
-        items = [self.like_in(left) for _ in range(self.r.randint(1, 4))]
+        many = self.r.random() < 0.15  # as many as are looked up in a set
+        items = [self.like_in(left) for _ in range(self.r.randint(16, 24) if many else self.r.randint(1, 4))]
+        if many and self.r.random() < 0.5:
+            items[-1] = self.text.value(self.r.choice((0.0, 1.5, 1e300, 2**53 + 1, "1", "apple")))
         if self.r.random() < 0.05:
             items.append("NULL")
+        if self.r.random() < 0.1:
+            return f"({' OR '.join(f'{left.sql} = {item}' for item in items)})"
         return f"{left.sql} {'NOT ' if self.r.random() < 0.25 else ''}IN ({', '.join(items)})"
 
     def _pattern(self, depth: int) -> str:
