@@ -132,7 +132,7 @@ def evaluate(term: Term, rows: Rows, values: Values) -> Vector:
 
 
 def _operation(term: Op, rows: Rows, values: Values) -> Vector:
-    listed = _listed(term, values) if term.name == "in" else None
+    listed = listed_in(term, values) if term.name == "in" else None
     parts = term.operands if listed is None else term.operands[:1]
     vectors = [evaluate(part, rows, values) for part in parts]
     rule: Callable[[Operands], Vector] | None = RULES.get(term.name)
@@ -149,7 +149,7 @@ def _operation(term: Op, rows: Rows, values: Values) -> Vector:
     return constant_of(found) if fixed else found
 
 
-def _listed(term: Op, values: Values) -> Listed | None:
+def listed_in(term: Op, values: Values) -> Listed | None:
     """The operands of an IN behind the first, if all are constants."""
     found = values.listed.get(term)
     if found is None and all(isinstance(part, Constant | Parameter) for part in term.operands[1:]):

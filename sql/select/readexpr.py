@@ -92,6 +92,7 @@ _FRAMES = frozenset({"ROWS", "RANGE", "GROUPS"})
 _WINDOW_WORDS = _FRAMES | {"PARTITION", "ORDER"}
 _DEEPEST = 40  # parentheses within parentheses: some 12 frames of Python each
 _INT64 = 1 << 63
+_SQLITES_DIGITS = 19  # that SQLite reads of a number before it scales and rounds
 _SURE_DIGITS = 17  # that SQLite and Python read as the same number
 
 
@@ -306,6 +307,8 @@ class Expressions:
             value = -whole_number(text) if negative else whole_number(text)
             if -_INT64 <= value < _INT64:
                 return value
+            if abs(value) < 10**_SQLITES_DIGITS:
+                return float(value)
         elif len(text.strip("0.")) <= _SURE_DIGITS:
             return -float(text) if negative else float(text)
         raise NotVectorizable("a number of so many digits")  # which SQLite may round in another way

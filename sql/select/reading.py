@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 
 from colonnade.sql.affinity import Affinity
 from colonnade.sql.objects import TableDef
-from colonnade.sql.select.express import BatchRows, Values, evaluate, is_fixed, passing
+from colonnade.sql.select.express import BatchRows, Values, evaluate, is_fixed, listed_in, passing
 from colonnade.sql.select.narrowtest import narrow_test
 from colonnade.sql.select.query import Source
 from colonnade.sql.select.relation import Frame
@@ -43,6 +44,7 @@ from colonnade.store.values import Kind, RowBatch, from_python
 
 _ORDINARY_ROWS = 16_384  # of tables in row format, which are Python objects at a time
 _WORTH_ROWS, _MOST_ROWS = 16_384, 1 << 16  # of a batch that groups are made of
+_EACH_OF = 64  # values of an IN up to which each is compared with the zone map of each row group
 _MAP_ROWS = 1 << 26  # keys are looked up in an array of bits up to this range
 _NUMERIC = frozenset({Affinity.INTEGER, Affinity.REAL, Affinity.NUMERIC})
 _OPS = {"=": prune.Op.EQ, "<": prune.Op.LT, "<=": prune.Op.LE, ">": prune.Op.GT, ">=": prune.Op.GE}
@@ -236,9 +238,7 @@ class Reader:
     def _conditions(self, table: ColumnTable) -> list[Condition]:
         found = []
         for term in self._filters:
-            made = self._condition(table, term)
-            if made is not None:
-                found.append(made)
+            found += self._condition(table, term)
         for keys in self._keys:
             # In a column of another affinity a text can be equal to a key, a number: the comparison converts it.
             if (
@@ -252,20 +252,44 @@ class Reader:
                 found.append(condition(compared, prune.Op.LE, last, certain=True))
         return found
 
-    def _condition(self, table: ColumnTable, term: Term) -> Condition | None:
-        """What a comparison with a constant says of zone maps."""
+    def _condition(self, table: ColumnTable, term: Term) -> list[Condition]:
+        """What a comparison with a constant, or an IN of some, says of zone maps."""
+        if isinstance(term, Op) and term.name == "in":
+            return self._among(table, term)
         if not isinstance(term, Op) or term.name not in _OPS:
-            return None
+            return []
         (left, right), name = term.operands, term.name
         if not isinstance(left, Column):
             left, right, name = right, left, _MIRRORED[name]
         if not isinstance(left, Column) or not is_fixed(right):
-            return None
+            return []
         if left.position == ROWID:
-            return None
+            return []
         value = evaluate(right, BatchRows(1, {}), self._values)
-        compared = Compared(self._id(table, left), left.affinity in _NUMERIC, term.extra[2] == "BINARY")
-        return condition(compared, _OPS[name], value.value(), certain=True)
+        return [condition(self._compared(table, left, term), _OPS[name], value.value(), certain=True)]
+
+    def _compared(self, table: ColumnTable, column: Column, term: Op) -> Compared:
+        return Compared(self._id(table, column), column.affinity in _NUMERIC, term.extra[2] == "BINARY")
+
+    def _among(self, table: ColumnTable, term: Op) -> list[Condition]:
+        """One of a few equalities, or the range of many values where they are in the order of the column's."""
+        column, listed = term.operands[0], listed_in(term, self._values)
+        if not isinstance(column, Column) or column.position == ROWID or listed is None:
+            return []
+        compared = self._compared(table, column, term)
+        values: list[Any] = [value for item in listed.items if (value := item.value()) is not None]
+        if len(values) <= _EACH_OF:
+            each = [condition(compared, prune.Op.EQ, value, certain=True).tests for value in values]
+            known = [tests for tests in each if tests is not None]
+            return [Condition(compared.column_id, tuple(chain(*known)))] if len(known) == len(each) else []
+        numbers = compared.numeric and all(isinstance(value, int | float) for value in values)
+        texts = compared.binary and not compared.numeric and all(isinstance(value, str) for value in values)
+        if not numbers and not texts:
+            return []
+        return [
+            condition(compared, prune.Op.GE, min(values), certain=True),
+            condition(compared, prune.Op.LE, max(values), certain=True),
+        ]
 
     # --- in row format -------------------------------------------------------------------------------------
 

@@ -289,6 +289,30 @@ def test_columns_are_kept_in_memory_once_they_are_asked_for_again(
     assert taken(db) == before + len(reads)
 
 
+@pytest.mark.parametrize(
+    ("condition", "groups"),
+    [
+        ("c IN (1.25, 2.5)", 1),
+        ("c IN (1.25, 700.5, NULL)", 2),
+        ("c IN (NULL)", 0),
+        ("c IN (251, 'x', x'01')", 1),
+        ("c = 1.25 OR c = 2.5 OR c = 700.5", 2),
+        ("c IN ({many})", 1),
+        ("c NOT IN (1.25, 2.5)", 3),
+    ],
+)
+def test_an_in_reads_the_row_groups_that_zone_maps_leave(
+    db: Any, plain: Any, condition: str, groups: int
+) -> None:
+    """Of c there are 1,000 values in each of three row groups, ascending."""
+    sql = f"SELECT count(*), sum(id) FROM t WHERE {condition.format(many=', '.join(f'{n}.25' for n in range(90)))}"
+    counters, before = db.store.table("t").counters, taken(db)
+    start = counters.chunks_read
+    assert db.execute(sql).fetchall() == plain.execute(sql).fetchall()
+    read = counters.chunks_read - start
+    assert (read // 2, taken(db)) == (groups, before + 1)
+
+
 def test_row_factory_text_factory_and_converters_do_their_work(db: Any, tmp_path: Path) -> None:
     db.row_factory = colonnade.Row
     row = db.execute("SELECT b AS name, count(*) AS n FROM t GROUP BY b").fetchone()

@@ -93,7 +93,8 @@ class Asker:
 
     def scanned(self, source: Source, where: str) -> str:
         """The order in which the rows of a source come: where an index may be used none is promised."""
-        sides = " OR " in where and re.search(r"\bid\b", where) is not None  # a look-up by key for each side
+        # A look-up by key, or a scan of few row groups, for each side of an OR.
+        sides = " OR " in where and re.search(r"\bid\b|BETWEEN", where) is not None
         return "exact" if source.scans and not self.indexed and not sides else "any"
 
     def limit(self) -> tuple[str, int]:
@@ -203,7 +204,9 @@ class Asker:
         self.text.kinds.add("DISTINCT")
         source = self.sources.any()
         maker = self.maker(source)
-        if source.joins > 1:  # which of equal values is shown depends on the order of the join
+        if (
+            source.joins > 1 or self.indexed
+        ):  # which of equal values is shown depends on the order of the rows
             shown = [maker.plain() for _ in range(self.r.choice((1, 2)))]
         else:
             shown = [maker.anything(1) for _ in range(self.r.choice((1, 1, 2)))]
