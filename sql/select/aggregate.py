@@ -6,7 +6,7 @@ sum of a NUMERIC column is what its values are. Floating-point sums may differ f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,11 +67,14 @@ class Grouping:
         self._groups, self._aggregates = list(groups), list(aggregates)
         self._extra, self._follows = list(extra), follows
         self.streams = not any(aggregate.distinct or aggregate.ordering for aggregate in aggregates)
+        # SQLite shows a group as it is in the row of the extreme, else as in its first row.
+        self._of_extremes = any(aggregate.name in ("min", "max") for aggregate in aggregates)
 
     def partial(self, rows: Rows, values: Values) -> Partial:
         """The groups of a batch."""
         telling = {term: full(term, rows, values) for term in self._groups if term not in self._follows}
         groups = grouped(list(telling.values()), rows.count)
+        self._refuse_mixed(telling.values(), groups)
         places = pa.array(groups.firsts)
         known_keys = {term: vector.take(places) for term, vector in telling.items()}
         if len(known_keys) < len(self._groups) + len(self._extra):
@@ -94,6 +97,7 @@ class Grouping:
         keys = [concat([p.keys[n] for p in partials]) for n in range(len(self._groups) + len(self._extra))]
         telling = [key for term, key in zip(self._groups, keys, strict=False) if term not in self._follows]
         groups = grouped(telling, sum(partial.count for partial in partials))
+        self._refuse_mixed(telling, groups)
         places = pa.array(groups.firsts)
         states = []
         for number, aggregate in enumerate(self._aggregates):
@@ -103,6 +107,13 @@ class Grouping:
             ]
             states.append(_merge(aggregate, parts, groups))
         return Partial(groups.count, [key.take(places) for key in keys], states)
+
+    def _refuse_mixed(self, keys: Iterable[Vector], groups: Groups) -> None:
+        """1 and 1.0 are one group: which of them is shown is not known where an extreme decides it."""
+        if self._of_extremes:
+            for vector in keys:
+                if vector.kind is Kind.NUMERIC and not vector.stored:
+                    _refuse_ties(vector, groups.numbers, np.arange(len(vector)), groups.count)
 
     def result(self, partials: Sequence[Partial]) -> Relation:
         """The groups in the order of their keys, with a vector for each group term and aggregate."""
@@ -299,12 +310,12 @@ def extreme_of(name: str, vector: Vector, numbers: IntArray, count: int) -> Vect
 
 
 def _refuse_ties(vector: Vector, numbers: IntArray, rows: IntArray, count: int) -> None:
-    """1 and 1.0 are equal: which of them is the extreme depends on the order of rows."""
+    """1 and 1.0 are equal: which of them is the extreme, or is shown, depends on the order of rows."""
     whole = vector.whole.to_numpy(zero_copy_only=False)[rows]
     of = numbers[rows]
     whole_ones = np.bincount(of, weights=whole, minlength=count)
     if ((whole_ones > 0) & (whole_ones < np.bincount(of, minlength=count))).any():
-        raise NotVectorizable("an extreme that is an integer and a real number")
+        raise NotVectorizable("a value that is an integer and a real number")
 
 
 def _value(aggregate: Aggregate, state: list[Vector]) -> Vector:

@@ -150,3 +150,25 @@ def test_keys_may_be_the_least_integer_beside_null() -> None:
     table = "CREATE TABLE u(a INTEGER, b INTEGER, c TEXT)"
     rows = f"INSERT INTO u VALUES(1, {-(2**63)}, 'x'), (2, NULL, 'y'), (3, 5, 'x')"
     assert_equal("SELECT y.a FROM u x JOIN u y ON x.b = y.b WHERE x.a < 2", table, rows)
+
+
+MIXED_KEYS = (
+    "CREATE TABLE t(id INTEGER PRIMARY KEY, d DECIMAL(15, 2), ref INT)",
+    "INSERT INTO t VALUES(31, 309, 24), (68, 918.27, 23)",  # 309 % 24 is 21, and 918.27 % 23 is 21.0
+)
+
+
+@pytest.mark.parametrize("extreme", ["min(ref)", "max(id)", "min(ref), count(*)"])
+def test_a_key_of_two_classes_beside_an_extreme_is_left_to_sqlite(extreme: str) -> None:
+    """SQLite shows the key as it is in the row of the extreme."""
+    with pytest.raises(NotVectorizable, match="an integer and a real number"):
+        assert_equal(f"SELECT d % ref, {extreme} FROM t GROUP BY 1", *MIXED_KEYS)
+
+
+@pytest.mark.parametrize("aggregate", ["sum(ref)", "count(*)", "avg(d)"])
+def test_a_key_of_two_classes_is_shown_as_in_its_first_row(aggregate: str) -> None:
+    assert_equal(f"SELECT d % ref, {aggregate} FROM t GROUP BY 1", *MIXED_KEYS)
+
+
+def test_a_key_of_one_class_beside_an_extreme() -> None:
+    assert_equal("SELECT d * 2, min(ref), max(id) FROM t GROUP BY 1", *MIXED_KEYS)
