@@ -28,10 +28,14 @@ _FEW_ROWS = (
     4096  # SQLite takes 1 to 2 microseconds for each, a vectorised query of any size some milliseconds
 )
 _LOOK_UP, _RANGE, _SCAN = "LOOK-UP", "RANGE", "SCAN"
+_OF_ROWIDS = f"{_SCAN} OF ROWIDS"  # alone
 _VIRTUAL = re.compile(r"(SCAN|SEARCH) .* VIRTUAL TABLE INDEX \d+:(.*)", re.DOTALL)
 _DETAIL = 3  # of the columns id, parent, notused, detail
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?![\w.])")
 _LIMIT = re.compile(r"\bLIMIT\s+(\d+|[?:@$]\w*)", re.IGNORECASE)
+_OFFSET = re.compile(
+    r"\s*(?:,|OFFSET\b)\s*(\d+|[?:@$]\w*|.)", re.IGNORECASE | re.DOTALL
+)  # or LIMIT's, after a comma
 _MANY_FIRST = re.compile(
     r"\b(count|sum|avg|min|max|total|group_concat|string_agg|json_group_\w+|over|group|distinct|union|except"
     r"|intersect|like|glob|or|in|not|case)\b",
@@ -140,7 +144,9 @@ def _words(table: ColumnTable, encoded: str) -> str:
         return _LOOK_UP
     rowid = [term.op for term in plan.terms if term.position == ROWID]
     ends = any(op in UPWARD for op in rowid) and any(op in DOWNWARD for op in rowid)
-    return f"{_RANGE if ends else _SCAN} {len(rowid)} OF {len(plan.terms)}"
+    only = all(table.column_ids[position] == table.info.rowid_column for position in plan.positions)
+    kind = _RANGE if ends else _OF_ROWIDS if only else _SCAN
+    return f"{kind} {len(rowid)} OF {len(plan.terms)}"
 
 
 def _few(table: ColumnTable, term: Term) -> bool:
@@ -158,8 +164,8 @@ def _kind(detail: str) -> str:
     if found is None:
         return _LOOK_UP if detail.startswith("SEARCH ") or detail == "SCAN CONSTANT ROW" else _SCAN
     verb, words = found.groups()
-    # A SEARCH without a condition is that of the first or last row, for min() and max().
-    return _LOOK_UP if verb == "SEARCH" and words == f"{_SCAN} 0 OF 0" else words
+    # A SEARCH without a condition is for min() or max(), and that of the rowid reads the first or last row.
+    return _LOOK_UP if verb == "SEARCH" and words == f"{_OF_ROWIDS} 0 OF 0" else words
 
 
 def _gives_first_rows(text: str, kind: str) -> bool:
@@ -168,6 +174,9 @@ def _gives_first_rows(text: str, kind: str) -> bool:
     if limit is None or _MANY_FIRST.search(text):
         return False
     if limit[1].isdecimal() and whole_number(limit[1]) > _MOST_FIRST:
+        return False
+    offset = _OFFSET.match(text, limit.end())
+    if offset is not None and not (offset[1].isdecimal() and whole_number(offset[1]) <= _MOST_FIRST):
         return False
     where = _WHERE.search(text)
     conditions = 0 if where is None else 1 + len(_AND.findall(text, where.end()))

@@ -109,11 +109,17 @@ class Grouping:
         return Partial(groups.count, [key.take(places) for key in keys], states)
 
     def _refuse_mixed(self, keys: Iterable[Vector], groups: Groups) -> None:
-        """1 and 1.0 are one group: which of them is shown is not known where an extreme decides it."""
-        if self._of_extremes:
-            for vector in keys:
-                if vector.kind is Kind.NUMERIC and not vector.stored:
-                    _refuse_ties(vector, groups.numbers, np.arange(len(vector)), groups.count)
+        """1 and 1.0 are one group, as are 0.0 and -0.0: which is shown is not known where an extreme decides it."""
+        if not self._of_extremes:
+            return
+        for vector in keys:
+            if vector.kind is Kind.NUMERIC and not vector.stored:
+                _refuse_ties(vector, groups.numbers, np.arange(len(vector)), groups.count)
+            if vector.kind in (Kind.NUMERIC, Kind.REAL):
+                data = vector.data.fill_null(1.0).to_numpy()
+                negative = np.signbit(data[data == 0])
+                if negative.any() and not negative.all():
+                    raise NotVectorizable("a group of 0.0 and -0.0 beside an extreme")
 
     def result(self, partials: Sequence[Partial]) -> Relation:
         """The groups in the order of their keys, with a vector for each group term and aggregate."""
@@ -295,6 +301,9 @@ def extreme_of(name: str, vector: Vector, numbers: IntArray, count: int) -> Vect
     """The least or greatest value of each group, NULL where it has none."""
     if vector.kind is Kind.NULL or not len(numbers):
         return nulls(count)
+    if count == 1 and vector.kind is Kind.TEXT and not pa.types.is_dictionary(vector.data.type):
+        # To rank the values costs a sort of them.
+        return Vector(Kind.TEXT, pa.array([pc.min_max(vector.data)[name].as_py()], pa.string()))
     order: npt.NDArray[Any] = ranks(vector)
     if name == "max":
         order = ~order if order.dtype.kind in "iu" else -order

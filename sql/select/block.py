@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -323,7 +323,7 @@ class BlockRun:
             return False
         return not (conditions.waiting or conditions.subqueries) and self._constants_hold()
 
-    def streamed(self) -> Iterator[BatchRows] | None:
+    def streamed(self) -> Generator[BatchRows, None, None] | None:
         """The rows of FROM and WHERE as they are read, if they are those of one table; else None."""
         return gathered_up(self._streamed()) if self._reads_one_table() else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
@@ -348,7 +348,7 @@ def _rows(wanted: Sequence[Column], ids: Sequence[int], batch: RowBatch) -> Batc
     return BatchRows(batch.row_count, vectors)
 
 
-def gathered_up(batches: Iterator[BatchRows]) -> Iterator[BatchRows]:
+def gathered_up(batches: Iterator[BatchRows]) -> Generator[BatchRows, None, None]:
     """The same rows with small batches put together, as what is done with a batch costs something of itself, and large
     ones cut, so that what is computed of them stays in the processor's cache.
     """

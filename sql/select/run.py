@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.sql.objects import TableDef
-from colonnade.sql.select.block import BlockRun
+from colonnade.sql.select.block import BlockRun, Limits
 from colonnade.sql.select.express import Values, evaluate
 from colonnade.sql.select.keys import Groups, grouped
 from colonnade.sql.select.order import keys_of, sorted_places
@@ -19,6 +19,7 @@ from colonnade.sql.select.reading import KeyFilter, Reader, key_filter
 from colonnade.sql.select.relation import Frame, Relation
 from colonnade.sql.select.subquery import Subqueries
 from colonnade.sql.select.terms import Column, Subquery, Term, Window, has
+from colonnade.sql.select.top import top_rows
 from colonnade.sql.select.vector import NotVectorizable, Vector, concat, spread
 from colonnade.sql.tokens import quote
 from colonnade.store.database import Store
@@ -169,10 +170,10 @@ class Run:
             _refuse_equals(keys, places)
         return self._cut(query, vectors, places, keys)
 
-    def _block(self, block: Block) -> list[Vector]:
+    def _block(self, block: Block, limits: Limits | None = None) -> list[Vector]:
         if block.rows:
             return self._values_rows(block)
-        runner = BlockRun(self, block, block.items)
+        runner = BlockRun(self, block, block.items, limits)
         rows = runner.groups(block.items) if block.grouped else runner.relation()
         vectors = runner.results(block.items, runner.ordered(block.items, rows))
         if block.distinct:
@@ -186,10 +187,14 @@ class Run:
 
     def _single(self, query: Query, *, settled: bool) -> list[Vector]:
         block = query.blocks[0]
+        first, last = self._places(query)
+        found = None if last is None else top_rows(self, query, first, last)
+        limits = None if found is None else Limits([found])
         if not query.ordering:
-            return self._cut(query, self._block(block), None, [])
+            vectors = self._block(block, limits)
+            return self._cut(query, vectors, None, []) if limits is None else vectors
         terms = [order.term for order in query.ordering]
-        runner = BlockRun(self, block, [*block.items, *terms])
+        runner = BlockRun(self, block, [*block.items, *terms], limits)
         rows = runner.groups([*block.items, *terms]) if block.grouped else runner.relation()
         rows = runner.ordered([*block.items, *terms], rows)
         vectors, by = runner.results(block.items, rows), runner.results(terms, rows)
@@ -207,9 +212,8 @@ class Run:
     def _cut(self, query: Query, vectors: list[Vector], places: IntArray | None, keys: Keys) -> list[Vector]:
         """The rows in their order, from OFFSET on, as many as LIMIT lets through."""
         count = len(vectors[0])
-        first = max(0, self._integer(query.offset, 0))
-        limit = self._integer(query.limit, -1)
-        last = count if limit < 0 else min(count, first + limit)
+        first, end = self._places(query)
+        last = count if end is None else min(count, end)
         first = min(first, last)
         if (first > 0 or last < count) and not is_settled(query):
             if places is None:
@@ -221,6 +225,12 @@ class Run:
             return [v.slice(first, last - first) for v in vectors] if (first, last) != (0, count) else vectors
         chosen = pa.array(places[first:last])
         return [vector.take(chosen) for vector in vectors]
+
+    def _places(self, query: Query) -> tuple[int, int | None]:
+        """From which place to which LIMIT and OFFSET let rows through; None: to the end."""
+        first = max(0, self._integer(query.offset, 0))
+        limit = self._integer(query.limit, -1)
+        return first, None if limit < 0 else first + limit
 
     def _integer(self, term: Term | None, default: int) -> int:
         if term is None:

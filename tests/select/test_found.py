@@ -170,5 +170,15 @@ def test_a_key_of_two_classes_is_shown_as_in_its_first_row(aggregate: str) -> No
     assert_equal(f"SELECT d % ref, {aggregate} FROM t GROUP BY 1", *MIXED_KEYS)
 
 
+def test_a_key_of_both_zeros_beside_an_extreme_is_left_to_sqlite() -> None:
+    with pytest.raises(NotVectorizable, match="0.0 and -0.0"):
+        assert_equal(
+            "SELECT (d - 309) * (29.5 - ref) * 0.0 AS k, max(id) FROM t GROUP BY k",
+            *MIXED_KEYS,
+            "INSERT INTO t VALUES(70, 1.5, 25)",
+        )
+    assert_equal("SELECT (d - 309) * 0.0 AS k, count(*) FROM t GROUP BY k", *MIXED_KEYS)
+
+
 def test_a_key_of_one_class_beside_an_extreme() -> None:
     assert_equal("SELECT d * 2, min(ref), max(id) FROM t GROUP BY 1", *MIXED_KEYS)

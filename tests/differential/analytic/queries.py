@@ -263,7 +263,7 @@ class Asker:
             having = " HAVING " + r.choice(
                 (
                     f"count(*) > {self.text.value(r.randint(0, 4))}",
-                    f"{'count' if bare else 'max'}({counted}) > 3",
+                    f"{'count' if bare or extremes else 'max'}({counted}) > 3",
                     f"count(DISTINCT {counted}) > 1",
                 )
             )
