@@ -9,8 +9,8 @@ operating system's cache, so that cold means without what a connection remembers
 A query that takes sqlite3 longer than the limit counts as the limit: its sums and ratios are lower bounds then. What
 takes more than 10 s runs once. The targets are about wall clock; on a machine with other work the CPU line says more.
 
-Beside the queries: all rows of orders as Python tuples (`fetchall`) and as Arrow (`fetch_arrow_table`), and a scan
-with a GROUP BY with `PRAGMA vectorized = off`, that is through the virtual table.
+Beside the queries: texts of one line (`others`), all rows of orders as Python tuples (`fetchall`) and as Arrow
+(`fetch_arrow_table`), and a scan with a GROUP BY with `PRAGMA vectorized = off`, that is through the virtual table.
 """
 
 from __future__ import annotations
@@ -33,6 +33,17 @@ QUERIES = {path.stem: path for path in sorted(Path(__file__).parent.glob("tpch/q
 CONTENDERS = ("colonnade", "sqlite3", "duckdb")
 SCAN = "SELECT l_returnflag, sum(l_quantity), count(*) FROM lineitem GROUP BY 1"
 _NOT_REPEATED = 10.0  # seconds: an execution that took longer is the only one
+_LISTED = ", ".join(str(17 * number) for number in range(1000))
+OTHERS = {
+    "IN of 1,000 part keys": f"SELECT count(*), sum(l_quantity) FROM lineitem WHERE l_partkey IN ({_LISTED})",
+    "IN of 1,000 prices": f"SELECT count(*) FROM lineitem WHERE l_extendedprice IN ({_LISTED})",
+    "IN of 3 order keys": "SELECT l_quantity FROM lineitem WHERE l_orderkey IN (1920, 3840, 5760)",
+    "10 highest prices, all columns": "SELECT * FROM lineitem ORDER BY l_extendedprice DESC LIMIT 10",
+    "5 first comments": "SELECT l_orderkey, l_comment FROM lineitem ORDER BY l_comment LIMIT 5",
+    "10 rows behind 5 million": "SELECT * FROM lineitem LIMIT 10 OFFSET 5000000",
+    "max of a day": "SELECT max(l_shipdate) FROM lineitem",
+    "max and min of texts": "SELECT max(l_comment), min(l_comment) FROM lineitem",
+}
 FETCH = "SELECT o_orderkey, o_totalprice, o_orderdate, o_orderpriority, o_comment FROM orders"
 
 
@@ -295,6 +306,19 @@ def reads(bench: Bench) -> dict[str, float]:
     return figures
 
 
+def others(bench: Bench) -> None:
+    """Texts of one line, that of the better of a second and a third execution."""
+    print("| what | rows | colonnade s | sqlite3 s | DuckDB s | sqlite3 / colonnade |")
+    print("| --- " * 6 + "|")
+    for what, text in OTHERS.items():
+        ours, theirs, duck = (bench.hot_and_cold(contender, text)[0] for contender in CONTENDERS)
+        if ours.rows != theirs.rows and not theirs.stopped:
+            raise SystemExit(f"{what}: {ours.rows} rows and {theirs.rows}")
+        shown = " | ".join(map(_shown, (ours, theirs, duck)))
+        print(f"| {what} | {ours.rows} | {shown} | {theirs.seconds / ours.seconds:.1f} |", flush=True)
+    print()
+
+
 def _has_arrow() -> bool:
     import colonnade
 
@@ -322,7 +346,7 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--runs", type=int, default=1, help="processes a query and contender: the median counts"
     )
-    parser.add_argument("--only", default="", help="queries, with commas; none of them: `reads`")
+    parser.add_argument("--only", default="", help="queries, with commas; none of them: `reads`, `others`")
     parser.add_argument("--limit", type=float, default=60, help="seconds that sqlite3 has for an execution")
     parser.add_argument("--child", choices=CONTENDERS, help=argparse.SUPPRESS)
     parser.add_argument("--db", type=Path, help=argparse.SUPPRESS)
@@ -338,14 +362,17 @@ def measure(args: argparse.Namespace, keep: Path) -> None:
         generate(folder, args.scale)
     paths = {contender: prepared(contender, folder, keep) for contender in CONTENDERS}
     bench = Bench(paths, args.runs, args.limit)
-    names = [name for name in args.only.split(",") if name != "reads"] if args.only else list(QUERIES)
+    only = args.only.split(",") if args.only else [*QUERIES, "reads", "others"]
+    names = [name for name in only if name not in ("reads", "others")]
     cores = len(os.sched_getaffinity(0))
     print(
         f"TPC-H scale {args.scale:g}, {cores} cores, medians of {args.runs}, sqlite3 limited to {args.limit:g} s\n"
     )
     figures = queries(bench, names) if names else {}
-    if not args.only or "reads" in args.only.split(","):
+    if "reads" in only:
         figures |= reads(bench)
+    if "others" in only:
+        others(bench)
     print("| figure | target | found | |\n| --- | --- | --- | --- |")
     for target in TARGETS:
         print(target.row(figures.get(target.what)))
