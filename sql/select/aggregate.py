@@ -113,13 +113,13 @@ class Grouping:
         if not self._of_extremes:
             return
         for vector in keys:
-            if vector.kind is Kind.NUMERIC and not vector.stored:
-                _refuse_ties(vector, groups.numbers, np.arange(len(vector)), groups.count)
-            if vector.kind in (Kind.NUMERIC, Kind.REAL):
-                data = vector.data.fill_null(1.0).to_numpy()
-                negative = np.signbit(data[data == 0])
-                if negative.any() and not negative.all():
-                    raise NotVectorizable("a group of 0.0 and -0.0 beside an extreme")
+            if vector.kind not in (Kind.NUMERIC, Kind.REAL):
+                continue
+            computed = vector.kind is Kind.NUMERIC and not vector.stored
+            if computed and groups.mixed(vector.whole.to_numpy(zero_copy_only=False)):
+                raise NotVectorizable("a value that is an integer and a real number")
+            if groups.mixed(np.signbit(vector.data.fill_null(0.0).to_numpy())):
+                raise NotVectorizable("a group of 0.0 and -0.0 beside an extreme")
 
     def result(self, partials: Sequence[Partial]) -> Relation:
         """The groups in the order of their keys, with a vector for each group term and aggregate."""
@@ -319,7 +319,7 @@ def extreme_of(name: str, vector: Vector, numbers: IntArray, count: int) -> Vect
 
 
 def _refuse_ties(vector: Vector, numbers: IntArray, rows: IntArray, count: int) -> None:
-    """1 and 1.0 are equal: which of them is the extreme, or is shown, depends on the order of rows."""
+    """1 and 1.0 are equal: which of them is the extreme depends on the order of rows."""
     whole = vector.whole.to_numpy(zero_copy_only=False)[rows]
     of = numbers[rows]
     whole_ones = np.bincount(of, weights=whole, minlength=count)

@@ -124,6 +124,10 @@ class Groups:
     def count(self) -> int:
         return len(self.firsts)
 
+    def mixed(self, mark: BoolArray) -> bool:
+        """Whether some group has rows with the mark, (n,) bool, and rows without."""
+        return bool((mark != mark[self.firsts][self.numbers]).any())
+
 
 def grouped(vectors: Sequence[Vector], count: int) -> Groups:
     """The groups of rows with equal values in all vectors; one group of all rows without vectors."""

@@ -11,9 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from colonnade.sql.select.keys import filled, numbers_of, stable_order
+from colonnade.sql.select.query import Order
 from colonnade.sql.select.rules.compare import collated
 from colonnade.sql.select.vector import NUMBERS, TEXTS, Vector, text_data
 from colonnade.store.values import IntArray, Kind
+
+Keys = list[npt.NDArray[Any]]
 
 
 def ranks(vector: Vector, collation: str = "BINARY") -> npt.NDArray[Any]:
@@ -41,7 +44,7 @@ def ranks(vector: Vector, collation: str = "BINARY") -> npt.NDArray[Any]:
     return found
 
 
-def keys_of(vector: Vector, collation: str, descending: bool, nulls_first: bool) -> list[npt.NDArray[Any]]:
+def keys_of(vector: Vector, collation: str, descending: bool, nulls_first: bool) -> Keys:
     """Arrays to sort by, the most significant first."""
     values = ranks(vector, collation)
     if descending:
@@ -51,6 +54,15 @@ def keys_of(vector: Vector, collation: str, descending: bool, nulls_first: bool)
     valid = vector.valid()
     place = valid if nulls_first else ~valid
     return [place.astype(np.int8), np.where(valid, values, 0)]
+
+
+def keys_in_order(vectors: Sequence[Vector], ordering: Sequence[Order]) -> Keys:
+    """Those of an ORDER BY; `vectors` begins with one for each of its terms."""
+    return [
+        key
+        for vector, order in zip(vectors, ordering, strict=False)
+        for key in keys_of(vector, order.term.collation or "BINARY", order.descending, order.nulls_first)
+    ]
 
 
 def sorted_places(keys: Sequence[npt.NDArray[Any]]) -> IntArray:

@@ -67,6 +67,11 @@ class Block:
     distinct: bool = False
     rows: list[list[Term]] = field(default_factory=list)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether each of its results is made of one row of FROM and WHERE."""
+        return not (self.rows or self.grouped or self.distinct)
+
 
 @dataclass(eq=False, slots=True)
 class Query:

@@ -88,6 +88,12 @@ def _among(values: npt.NDArray[np.int64], low: int, present: BoolArray) -> BoolA
     return present[np.where(inside, places, 0)] & inside
 
 
+def is_column_table(store: Store, sources: Sequence[Source]) -> bool:
+    """Whether the only source is a table in column format."""
+    table = sources[0].table if len(sources) == 1 else None
+    return table is not None and store.table(table.name, table.schema) is not None
+
+
 def key_filter(column: Column, keys: Vector) -> KeyFilter | None:
     """A filter for the values of a vector; None where there can be none."""
     if keys.kind is Kind.INTEGER and not keys.truth and len(keys):

@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from colonnade.sql.objects import TableDef
 from colonnade.sql.select.block import BlockRun, Limits
-from colonnade.sql.select.express import Values, evaluate
+from colonnade.sql.select.express import Values, evaluate, full
 from colonnade.sql.select.keys import Groups, grouped
-from colonnade.sql.select.order import keys_of, sorted_places
+from colonnade.sql.select.order import Keys, keys_in_order, keys_of, sorted_places
 from colonnade.sql.select.query import Block, Query, Source, is_settled
-from colonnade.sql.select.reading import KeyFilter, Reader, key_filter
+from colonnade.sql.select.reading import KeyFilter, Reader, is_column_table, key_filter
 from colonnade.sql.select.relation import Frame, Relation
 from colonnade.sql.select.subquery import Subqueries
 from colonnade.sql.select.terms import Column, Subquery, Term, Window, has
@@ -27,7 +26,6 @@ from colonnade.store.values import IntArray, Kind
 
 # Rows that wait to be joined, sorted or given out may take so many times the memory limit; SQLite needs less.
 _KEPT_LIMITS = 4
-Keys = list[npt.NDArray[np.generic]]
 
 
 class Run:
@@ -110,7 +108,7 @@ class Run:
         block = query.blocks[0]
         if len(query.blocks) > 1 or query.ordering or query.limit is not None or query.offset is not None:
             return None
-        if block.rows or block.grouped or block.distinct or block.where or len(block.sources) != 1:
+        if not block.is_plain or block.where or len(block.sources) != 1:
             return None
         items = [item for item in block.items if isinstance(item, Column)]
         if len(items) < len(block.items) or block.sources[0].table is None:
@@ -130,7 +128,7 @@ class Run:
         block = query.blocks[0]
         if len(query.blocks) > 1 or query.ordering or query.limit is not None or query.offset is not None:
             return None
-        if block.rows or block.grouped or block.distinct or not _is_column_table(self.store, block.sources):
+        if not block.is_plain or not is_column_table(self.store, block.sources):
             return None
         if any(has(item, Subquery) or has(item, Window) for item in block.items):
             return None
@@ -157,14 +155,12 @@ class Run:
             if operator != "UNION ALL":
                 _refuse_collations(query)
             vectors = _combined(operator, vectors, self._block(block))
-        keys: Keys = []
         count = len(vectors[0])
         rows = Relation(count, {}, {})
         for place, known in enumerate(query.fields):
             rows.known[Column(query.number, place, known.affinity, known.collation)] = vectors[place]
-        for order in query.ordering:
-            vector = spread(evaluate(order.term, rows, self.values), count)
-            keys += keys_of(vector, order.term.collation or "BINARY", order.descending, order.nulls_first)
+        by = [full(order.term, rows, self.values) for order in query.ordering]
+        keys = keys_in_order(by, query.ordering)
         places = sorted_places(keys) if keys else None
         if settled and not is_settled(query):
             _refuse_equals(keys, places)
@@ -201,9 +197,7 @@ class Run:
         if block.distinct:
             firsts = pa.array(_firsts(block, vectors))
             vectors, by = ([v.take(firsts) for v in some] for some in (vectors, by))
-        keys: Keys = []
-        for vector, order in zip(by, query.ordering, strict=True):
-            keys += keys_of(vector, order.term.collation or "BINARY", order.descending, order.nulls_first)
+        keys = keys_in_order(by, query.ordering)
         places = sorted_places(keys)
         if settled and not is_settled(query):
             _refuse_equals(keys, places)
@@ -242,11 +236,6 @@ class Run:
         return value
 
 
-def _is_column_table(store: Store, sources: Sequence[Source]) -> bool:
-    table = sources[0].table if len(sources) == 1 else None
-    return table is not None and store.table(table.name, table.schema) is not None
-
-
 def _refuse_equals(keys: Keys, places: IntArray | None) -> None:
     """Of rows that are equal in the order nobody knows which comes first."""
     if places is not None and len(places) > 1:
@@ -279,7 +268,7 @@ def _refuse_twins(vectors: Sequence[Vector], groups: Groups) -> None:
         marks = [np.signbit(data)]
         if not vector.stored and vector.kind is Kind.NUMERIC:
             marks.append(vector.whole.to_numpy(zero_copy_only=False))
-        if any((mark != mark[groups.firsts][groups.numbers]).any() for mark in marks):
+        if any(map(groups.mixed, marks)):
             raise NotVectorizable("equal numbers of several classes in a compound SELECT")
 
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 from colonnade.sql.affinity import Affinity
 from colonnade.sql.select.block import BlockRun
 from colonnade.sql.select.express import BatchRows, full
-from colonnade.sql.select.order import keys_of, sorted_places
-from colonnade.sql.select.query import Block, Order, Query
-from colonnade.sql.select.reading import KeyFilter, key_filter
+from colonnade.sql.select.order import keys_in_order, sorted_places
+from colonnade.sql.select.query import Order, Query
+from colonnade.sql.select.reading import KeyFilter, is_column_table, key_filter
 from colonnade.sql.select.terms import ROWID, Column, Subquery, Term, Window, has
 from colonnade.sql.select.vector import Vector, concat, integers
 from colonnade.store.encodings.text import bytes_and_offsets
@@ -26,8 +26,6 @@ from colonnade.store.values import IntArray, Kind
 
 if TYPE_CHECKING:
     from colonnade.sql.select.run import Run
-
-Keys = list[npt.NDArray[np.generic]]
 
 _MOST = 1 << 14  # rows up to which LIMIT and OFFSET are looked for so
 _WORTH = 4  # times as many rows as are wanted, from which on most are left out before the others are sorted
@@ -56,19 +54,12 @@ def top_rows(run: Run, query: Query, first: int, last: int) -> KeyFilter | None:
 def _rowid(run: Run, query: Query) -> Column | None:
     """The rowid of the only table of a query that is the rows of that table, in column format."""
     block = query.blocks[0]
-    if len(query.blocks) > 1 or query.outer or not _is_plain(block) or len(block.sources) != 1:
+    if query.outer or not block.is_plain or not is_column_table(run.store, block.sources):
         return None
-    (source,) = block.sources
     terms = [*block.items, *(order.term for order in query.ordering)]
-    if source.table is None or any(has(term, Subquery) or has(term, Window) for term in terms):
+    if any(has(term, Subquery) or has(term, Window) for term in terms):
         return None
-    if run.store.table(source.table.name, source.table.schema) is None:
-        return None
-    return Column(source.number, ROWID, Affinity.INTEGER, None)
-
-
-def _is_plain(block: Block) -> bool:
-    return not (block.rows or block.grouped or block.distinct)
+    return Column(block.sources[0].number, ROWID, Affinity.INTEGER, None)
 
 
 def _counted(rows: Iterator[BatchRows], column: Column, first: int, last: int) -> IntArray:
@@ -117,9 +108,7 @@ def _first(ordering: Sequence[Order], vectors: list[Vector], count: int) -> list
         vectors = [vector.take(chosen) for vector in vectors]
     if len(vectors[-1]) <= count:
         return vectors
-    keys: Keys = []
-    for vector, order in zip(vectors, ordering, strict=False):
-        keys += keys_of(vector, order.term.collation or "BINARY", order.descending, order.nulls_first)
+    keys = keys_in_order(vectors, ordering)
     candidates = np.arange(len(vectors[-1]))
     if len(keys[0]) > _WORTH * count:  # most are told by the first key
         last = np.partition(keys[0], count - 1)[count - 1]

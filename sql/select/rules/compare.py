@@ -210,13 +210,11 @@ def _in(operands: Operands) -> Vector:
     count, rule, listed = operands.count, operands.term.extra, operands.listed
     if operand.kind is Kind.NULL:
         return truth(pa.nulls(count, pa.bool_()))
-    if listed is not None:
-        items = list(listed.items)
-        wanted = _wanted(operand, listed, rule)
-        if wanted is not None:
-            return truth(wanted.among(operand))
+    wanted = None if listed is None else _wanted(operand, listed, rule)
+    if wanted is not None:
+        return truth(wanted.among(operand))
     found = pa.array(np.zeros(count, bool))
-    for item in items:
+    for item in items if listed is None else listed.items:
         found = pc.or_kleene(found, compare("=", operand, item, rule, count))
     return truth(found)
 
